@@ -1,0 +1,1 @@
+"""What every process has: services, the loop around them, counters, heartbeats, metrics, signals, a clock."""
