@@ -31,7 +31,9 @@ ENDPOINTS = Topic(
     name="endpoints", value=EndpointRecord, key="address + uid", cleanup="compact",
     doc="Who an address is, since and until when, on which node, and whether it is targeted.",
 )
-RULES = Topic(name="rules", value=Rule, key="rule", cleanup="compact", doc="What people asked for, by whom, until when.")
+RULES = Topic(
+    name="rules", value=Rule, key="rule", cleanup="compact", doc="What people asked for, by whom, until when.",
+)
 CONTROL = Topic(
     name="control", value=Control, key="instance", cleanup="compact", secret=True,
     doc="One versioned document: capture, sampling, dissectors, redaction. Without it: outline, bodies off.",
