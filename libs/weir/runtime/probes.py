@@ -1,0 +1,49 @@
+"""`/healthz` and `/metrics` of a process that has no web page of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from aiohttp import web
+
+from weir.errors import SettingsError
+from weir.runtime.health import Totals
+from weir.runtime.metrics import metrics_text
+
+
+def split_listen(listen: str, setting: str = "listen") -> tuple[str, int]:
+    """`HOST:PORT` or `[v6]:PORT` as a pair; `SettingsError` on nonsense."""
+    host, _, port = listen.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise SettingsError(f"{setting} = {listen!r} is not HOST:PORT", hint="for example 127.0.0.1:9100 or [::1]:9100")
+    return host.strip("[]"), int(port)
+
+
+@contextlib.asynccontextmanager
+async def serve_probes(listen: str, totals: Totals, trouble: Callable[[], str]) -> AsyncIterator[None]:
+    """Serve while the block runs; with an empty `listen` do nothing."""
+    if not listen:
+        yield
+        return
+
+    async def health(_: web.Request) -> web.Response:
+        wrong = trouble()
+        return web.Response(text=wrong or "ok", status=503 if wrong else 200)
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=metrics_text(totals), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", health), web.get("/metrics", metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    host, port = split_listen(listen, "runtime.listen")
+    try:
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise SettingsError(f"cannot listen on {listen}: {error.strerror}", hint="choose another port") from error
+        yield
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,183 @@
+"""Hosting stages in one process: start, signals, heartbeats, and a drain in the direction of the data."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from weir.bus.api import Bus
+from weir.runtime.clock import Clock, SystemClock
+from weir.runtime.health import Totals, beat, farewell
+from weir.runtime.metrics import metrics_text
+from weir.runtime.probes import serve_probes
+from weir.runtime.service import Context, Service
+from weir.runtime.settings import RuntimeSettings
+
+log = logging.getLogger("weir.runtime")
+
+CATCH_UP_POLL_S = 0.01
+
+
+class Hosted(msgspec.Struct):
+    """A stage in this process."""
+
+    service: Service
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def running(self) -> bool:
+        return self.task is not None and not self.task.done()
+
+
+class Host:
+    """Runs stages until they end or `stop` is set, and drains them in the order in which data flows.
+
+    `embedded` says that the bus lives in this process: what is on it would be lost, so each stage catches up with the
+    one before it (within the deadline) before it is told to stop.
+    """
+
+    def __init__(
+        self,
+        stages: Sequence[tuple[type[Service], Any]],
+        bus: Bus,
+        settings: RuntimeSettings,
+        *,
+        embedded: bool,
+        process: str,
+        node: str,
+        clock: Clock | None = None,
+        shared: dict[str, Any] | None = None,
+    ) -> None:
+        self.bus = bus
+        self.settings = settings
+        self.stop = asyncio.Event()
+        self.ready = asyncio.Event()
+        self.failure: BaseException | None = None
+        self._embedded = embedded
+        self._clock = clock or SystemClock()
+        self._shared = shared if shared is not None else {}
+        self.hosted: list[Hosted] = []
+        for service, stage_settings in stages:
+            context = Context(
+                bus=bus, clock=self._clock, instance=settings.instance, cluster=settings.cluster, process=process,
+                node=node, shared=self._shared,
+            )
+            self.hosted.append(Hosted(service(stage_settings, context)))
+        contexts = [hosted.service.context for hosted in self.hosted]
+        self.totals = Totals(process, [s.name for s, _ in stages], self._clock, contexts)
+        self._shared["metrics_text"] = lambda: metrics_text(self.totals)
+
+    async def run(self) -> None:
+        """Start the bus, run every stage, drain; raises the first stage's failure at the end."""
+        quiet = asyncio.Event()
+        try:
+            if not await self._start_bus():
+                return
+            async with asyncio.TaskGroup() as group, serve_probes(self.settings.listen, self.totals, self.healthy):
+                group.create_task(beat(self.bus, self.totals, self._clock, self.settings.heartbeat_s, quiet))
+                for hosted in self.hosted:
+                    hosted.task = group.create_task(self._guard(hosted.service), name=hosted.service.name)
+                self.ready.set()
+                await self._until_over()
+                await self._drain()
+                quiet.set()
+            farewell(self.bus, self.totals.process)
+        finally:
+            self.totals.collect()
+            await self.bus.stop(self.settings.drain_s)
+        if self.failure is not None:
+            raise self.failure
+
+    def healthy(self) -> str:
+        """Empty if all is well, else what is wrong."""
+        ended = [h.service.name for h in self.hosted if h.task is not None and h.task.done() and self.failure]
+        return f"ended: {', '.join(ended)}" if ended else ""
+
+    async def _start_bus(self) -> bool:
+        """Connect, or give up because the process was told to stop."""
+        start = asyncio.ensure_future(self.bus.start())
+        stopped = asyncio.ensure_future(self.stop.wait())
+        said = ""
+        try:
+            while not start.done() and not stopped.done():
+                await asyncio.wait({start, stopped}, timeout=2.0, return_when=asyncio.FIRST_COMPLETED)
+                if not start.done() and (trouble := self.bus.trouble()) != said:
+                    said = trouble
+                    log.warning("waiting for the bus: %s", trouble)
+            if start.done():
+                start.result()
+                return not self.stop.is_set()
+            return False
+        finally:
+            for task in (start, stopped):
+                task.cancel()
+            await asyncio.gather(start, stopped, return_exceptions=True)
+
+    async def _guard(self, service: Service) -> None:
+        try:
+            await service.run()
+        except Exception as error:
+            if self.failure is None:
+                self.failure = error
+            log.error("%s stopped: %s", service.name, error)
+            self.stop.set()
+
+    async def _until_over(self) -> None:
+        """Wait for the end of the process: told to stop, or every stage came to its own end."""
+        stopped = asyncio.ensure_future(self.stop.wait())
+        try:
+            tasks = {h.task for h in self.hosted if h.task is not None}
+            while not stopped.done() and any(not t.done() for t in tasks):
+                pending = {t for t in tasks if not t.done()}
+                await asyncio.wait({stopped, *pending}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+            await asyncio.gather(stopped, return_exceptions=True)
+
+    async def _drain(self) -> None:
+        deadline = self._clock.monotonic() + self.settings.drain_s
+        for hosted in self.hosted:
+            if self._embedded and self.failure is None:
+                await self._caught_up(hosted, deadline)
+            hosted.service.context.stop.set()
+            if hosted.task is None:
+                continue
+            await asyncio.wait({hosted.task}, timeout=max(deadline - self._clock.monotonic(), 0.05))
+            if hosted.running:
+                name = hosted.service.name
+                log.warning("%s did not finish within %.0f s and is cut off", name, self.settings.drain_s)
+                hosted.service.context.counts.lose(f"{name}.cut_off")
+                hosted.task.cancel()
+
+    async def _caught_up(self, hosted: Hosted, deadline: float) -> None:
+        lags = hosted.service.context.lags
+        while hosted.running and self._clock.monotonic() < deadline:
+            if not any(n for read in lags.values() for n in read().values()):
+                return
+            await self._clock.sleep(CATCH_UP_POLL_S)
+
+
+@contextlib.asynccontextmanager
+async def signals(host: Host) -> AsyncIterator[None]:
+    """SIGINT and SIGTERM drain; a second one ends at once."""
+    loop = asyncio.get_running_loop()
+    me = asyncio.current_task()
+
+    def handle() -> None:
+        if host.stop.is_set() and me is not None:
+            me.cancel()
+        host.stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, handle)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
