@@ -117,6 +117,8 @@ Output = Exchange | Leave | GiveUp
 class Dissector(Protocol):
     """See the module docstring. `weir.dissect.protocols.<name>` holds one class of this shape."""
 
+    limits: Limits
+
     name: str
     """`http`, `dns`, …: also the protocol boolean of the filter language. Some dissectors give entries of several
     protocols (`http2` gives `http` and `grpc`): see `protocols`."""
@@ -130,12 +132,16 @@ class Dissector(Protocol):
     fields: tuple[Field, ...]
     State: type[msgspec.Struct]
 
-    def probe(self, side: Side, head: bytes) -> Probe:
-        """Could `head` be the first bytes that `side` sent in this protocol? Asked for both sides where it is unknown
-        who the client is: the answer then tells."""
+    def __init__(self, limits: Limits = ...) -> None:
+        """Made once for each set of limits, by the registry."""
         ...
 
-    def open(self, *, midstream: bool = False, carry: Any = None) -> Any:
+    def probe(self, side: Side, head: bytes, transport: str = "tcp") -> Probe:
+        """Could `head` be the first bytes that `side` sent in this protocol? Asked for both sides where it is unknown
+        who the client is: the answer then tells. Over UDP `head` is one datagram."""
+        ...
+
+    def open(self, *, midstream: bool = False, carry: Any = None, transport: str = "tcp") -> Any:
         """State of a new conversation; `midstream`: its beginning was not seen."""
         ...
 
