@@ -1,0 +1,135 @@
+"""One process from its settings: which sections it has, which bus it joins, how it ends.
+
+`weir run STAGE…`, `weir up` and `python -m weir.<stage>` all come here; only the stages and flags differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from weir.bus.api import Bus
+from weir.bus.joined import JoinedBus, local_topics
+from weir.bus.memory import MemoryBus
+from weir.bus.settings import BusSettings
+from weir.errors import WeirError
+from weir.runtime.run import Host, signals
+from weir.runtime.service import Service
+from weir.runtime.settings import RuntimeSettings
+from weir.settings import Loaded, load
+from weir.settings.load import unknown_environment
+
+ALIASES = {"WEIR_TOKEN": "hub.token", "WEIR_INSTANCE": "runtime.instance"}
+"""Short environment names beside the derived ones."""
+
+NOT_SETTINGS = {"WEIR_CACHE", "WEIR_REQUIRE", "WEIR_CONFIG"}
+
+
+def sections(stages: Sequence[type[Service]]) -> dict[str, type[msgspec.Struct]]:
+    """The sections that a process with these stages reads."""
+    declared: dict[str, type[msgspec.Struct]] = {"runtime": RuntimeSettings, "bus": BusSettings}
+    return declared | {stage.name: stage.Settings for stage in stages}
+
+
+def load_settings(
+    stages: Sequence[type[Service]],
+    flags: Mapping[str, Any] | None = None,
+    config: str | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Loaded:
+    """Settings of a process from file, environment and flags; misspelt environment names are told on stderr."""
+    environ = os.environ if environ is None else environ
+    declared = sections(stages)
+    loaded = load(declared, file=config or environ.get("WEIR_CONFIG"), environ=environ, flags=flags, aliases=ALIASES)
+    known = {s.env for s in loaded.settings.values()} | set(ALIASES) | NOT_SETTINGS
+    for line in unknown_environment(environ, known):
+        if line.endswith("?"):
+            print(f"weir: {line}", file=sys.stderr)  # noqa: T201
+    return loaded
+
+
+def data_dir(settings: RuntimeSettings) -> Path:
+    """Where this installation keeps its files: the setting, else the user's data folder (XDG base directories)."""
+    if settings.data_dir:
+        return Path(settings.data_dir)
+    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(base) / settings.instance
+
+
+def open_bus(settings: BusSettings, instance: str, stages: Collection[str] = ()) -> Bus:
+    """The bus that the settings name: one in this process, or Kafka, with in memory what these stages keep to
+    themselves."""
+    if not settings.url:
+        return MemoryBus(instance=instance, shards=settings.shards)
+    from weir.bus.kafka import KafkaBus  # aiokafka costs a tenth of a second that embedded commands need not pay
+
+    far = KafkaBus(settings, instance=instance)
+    local = local_topics(stages)
+    return JoinedBus(MemoryBus(instance=instance, shards=settings.shards), far, local) if local else far
+
+
+def make_host(
+    stages: Sequence[type[Service]], loaded: Loaded, *, bus: Bus | None = None, shared: dict[str, Any] | None = None
+) -> Host:
+    """Stages with their settings on their bus, ready to `run`."""
+    runtime: RuntimeSettings = loaded["runtime"]
+    bus_settings: BusSettings = loaded["bus"]
+    shared = shared if shared is not None else {}
+    shared.setdefault("data_dir", data_dir(runtime))
+    node = runtime.node or socket.gethostname()
+    return Host(
+        [(stage, loaded[stage.name]) for stage in stages],
+        bus or open_bus(bus_settings, runtime.instance, [stage.name for stage in stages]),
+        runtime,
+        embedded=not bus_settings.url,
+        process=runtime.process or f"{socket.gethostname()}-{'+'.join(stage.name for stage in stages)}",
+        node=node,
+        shared=shared,
+    )
+
+
+async def run_host(host: Host, on_ready: Callable[[], None] | None = None) -> None:
+    """Run until a signal or the end of the input, with the drain."""
+    async with signals(host):
+        running = asyncio.ensure_future(host.run())
+        ready = asyncio.ensure_future(host.ready.wait())
+        try:
+            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done() and on_ready is not None:
+                on_ready()
+            await running
+        finally:
+            ready.cancel()
+            if not running.done():
+                running.cancel()
+            await asyncio.gather(running, ready, return_exceptions=True)
+
+
+def set_up_logging(level: str) -> None:
+    logging.basicConfig(
+        stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+    )
+    # What aiokafka says of an outage reaches people through `Bus.trouble`, once and in words.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if level != "debug" else logging.DEBUG)
+
+
+def main(stages: Sequence[type[Service]], flags: Mapping[str, Any] | None = None) -> int:
+    """Run stages with settings from file and environment; answers the exit code."""
+    try:
+        loaded = load_settings(stages, flags)
+        set_up_logging(loaded["runtime"].log_level)
+        asyncio.run(run_host(make_host(stages, loaded)))
+    except WeirError as error:
+        print(f"weir: {error}", file=sys.stderr)  # noqa: T201
+        return error.exit_code
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    return 0

@@ -1,0 +1,44 @@
+"""Create weir's topics, or check those that exist.
+
+Without --create nothing is changed: what is missing or differs from its declaration is told, and the exit code is 5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+
+from weir.bus.topics import TOPICS
+from weir.cli.flags import add_settings, flags_of
+from weir.errors import SettingsError
+from weir.runtime.process import load_settings, sections
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--create", action="store_true", help="create what is missing")
+    parser.add_argument("--declared", action="store_true", help="only print the declarations; needs no Kafka")
+    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    add_settings(parser, sections([]))
+
+
+def run(args: argparse.Namespace) -> int:
+    loaded = load_settings([], flags_of(args), args.config)
+    if args.declared:
+        _print([{"topic": f"{loaded['runtime'].instance}.{t.name}", "change": t.doc} for t in TOPICS], args.output)
+        return 0
+    if not loaded["bus"].url:
+        raise SettingsError("no Kafka is named", hint="--bus.url HOST:PORT, or WEIR_BUS_URL")
+    from weir.bus.admin import ensure
+
+    changes = asyncio.run(ensure(loaded["bus"], loaded["runtime"].instance, create=args.create))
+    _print([{"topic": change.topic, "change": change.text} for change in changes], args.output)
+    return 0
+
+
+def _print(rows: list[dict[str, str]], output: str) -> None:
+    if output == "json":
+        print(json.dumps(rows))
+        return
+    for row in rows:
+        print(f"{row['topic']:<20} {row['change']}")

@@ -1,0 +1,110 @@
+"""Capture, decode and show: all stages in this one process. No Kafka, no cluster, no database server.
+
+examples:
+  weir up --demo                                  watch a small demo application
+  weir up --interface eth0                        who talks to whom (connections and DNS, no payload)
+  weir up --interface eth0 --target port:8080     decode what goes to and from port 8080
+  weir up --interface any --target 10.1.0.0/16    decode one network
+  weir up --file capture.pcap                     show a capture on the page
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from typing import Any
+
+from weir.cli.flags import add_settings, flags_of
+from weir.cli.report import announce, summary
+from weir.cli.stages import STAGES
+from weir.errors import PermissionMissing
+from weir.runtime.process import load_settings, make_host, run_host, sections, set_up_logging
+from weir.runtime.run import Host
+from weir.settings import Loaded
+
+NO_TARGET = "weir: connections only, no payload; add --target all or name what you want (--target port:8080)"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--interface", "-i", action="append", metavar="IF", help="interface to capture on, or `any`; may be repeated")
+    add("--file", "-f", action="append", metavar="FILE", help="read a capture file instead (- for stdin)")
+    add("--target", "-t", action="append", metavar="T", help="decode: all, an address, a network, port:N, host:port")
+    add("--name", action="append", metavar="ADDR=NAME", help="name of an address: ADDRESS[:PORT]=NAME[.NAMESPACE]")
+    add("--listen", metavar="HOST:PORT", help="where the page and the API listen [127.0.0.1:8899]")
+    add("--archive", metavar="A", help="memory, chdb (needs weir[embedded]), or a ClickHouse URL [memory]")
+    add("--data", metavar="DIR", help="folder for the token and the archive chdb")
+    add("--demo", action="store_true", help="start a small demo application and watch it")
+    add_settings(parser, sections(list(STAGES.values())), listed=False)
+
+
+SHORT = {
+    "interface": ["capture.interfaces"],
+    "file": ["capture.files"],
+    "target": ["targets.static"],
+    "name": ["targets.names"],
+    "listen": ["hub.listen"],
+    "archive": ["store.archive", "hub.archive"],
+    "data": ["runtime.data_dir"],
+}
+"""The short flags of this command and the settings that they stand for."""
+
+
+def run(args: argparse.Namespace) -> int:
+    flags = flags_of(args)
+    for name, paths in SHORT.items():
+        if (value := getattr(args, name)) is not None:
+            flags |= {path: value for path in paths}
+    flags["bus.url"] = ""
+    if args.file and not args.target:
+        # A file that is named is its own target.
+        flags["targets.static"] = ["all"]
+    try:
+        return asyncio.run(_demo(args, flags) if args.demo else _up(_load(args, flags), {}))
+    except asyncio.CancelledError:
+        return 130
+
+
+def _load(args: argparse.Namespace, flags: dict[str, Any]) -> Loaded:
+    loaded = load_settings(list(STAGES.values()), flags, args.config)
+    set_up_logging(loaded["runtime"].log_level)
+    return loaded
+
+
+async def _up(loaded: Loaded, shared: dict[str, Any]) -> int:
+    host = make_host(list(STAGES.values()), loaded, shared=shared)
+    if not loaded["targets"].static:
+        print(NO_TARGET, file=sys.stderr)
+    await _watch(host)
+    return 0
+
+
+async def _watch(host: Host) -> None:
+    try:
+        await run_host(host, lambda: announce(host))
+    finally:
+        print(summary(host.totals), file=sys.stderr)
+
+
+async def _demo(args: argparse.Namespace, flags: dict[str, Any]) -> int:
+    """Watch the demo application live, or its recording where this process may not capture."""
+    from weir.capture.permission import require_capture
+    from weir.cli.demo import RECORDING, Demo, recorded_endpoints, recorded_targets
+    from weir.targets.service import KNOWN_ENDPOINTS
+
+    try:
+        require_capture()
+    except PermissionMissing as error:
+        print(f"weir: {error}\nweir: showing a RECORDING of the demo application instead", file=sys.stderr)
+        flags |= {"capture.files": [str(RECORDING)], "capture.node": "recording"}
+        flags.setdefault("targets.static", recorded_targets())
+        return await _up(_load(args, flags), {KNOWN_ENDPOINTS: recorded_endpoints(), "recording": True})
+    demo = Demo()
+    await demo.start()
+    try:
+        flags.setdefault("capture.interfaces", ["lo"])
+        flags.setdefault("targets.static", demo.targets)
+        return await _up(_load(args, flags), {KNOWN_ENDPOINTS: demo.endpoints})
+    finally:
+        await demo.stop()

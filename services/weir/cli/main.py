@@ -1,0 +1,84 @@
+"""`weir`: finds the command, imports only that, and turns errors into one line, a hint and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from weir.errors import EXIT_CODES, WeirError
+
+COMMANDS: dict[str, str] = {
+    "up": "capture, decode and show: everything in this one process",
+    "read": "decode capture files and print what they hold; no server",
+    "tap": "follow live entries of a hub in this terminal",
+    "status": "how each process works: mode, rates, lag, losses",
+    "run": "run one or several stages, joined to the others by Kafka",
+    "topics": "create the topics, or check them",
+    "topology": "stages and topics, from their declarations",
+    "config": "effective settings, and where each came from",
+    "version": "version of weir and of its parts",
+}
+
+EXAMPLES = """\
+examples:
+  weir read capture.pcap                       a table of what is in a file
+  weir read capture.pcap -o json | jq .path    one entry a line
+  weir up --demo                               a small demo application, captured and shown
+  weir up --interface eth0 --target port:8080  decode what goes to and from port 8080
+  weir run filter decode --bus.url kafka:9092  two stages of a larger installation
+"""
+
+
+def usage() -> str:
+    """The text of `weir --help`; made without importing any command."""
+    commands = "\n".join(f"  {name:<9} {text}" for name, text in COMMANDS.items())
+    codes = "\n".join(f"  {code:<4} {text}" for code, text in EXIT_CODES.items())
+    return (
+        "usage: weir COMMAND [options]\n\n"
+        "weir shows what services say to each other: every call, decoded, named and timed.\n\n"
+        f"commands:\n{commands}\n\n{EXAMPLES}\n"
+        "`weir COMMAND --help` tells more. Every setting is a flag (--capture.snaplen 128), an environment variable\n"
+        "(WEIR_CAPTURE_SNAPLEN=128) and a key of the file given with --config; `weir config` lists them all.\n\n"
+        f"exit codes:\n{codes}\n"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; answers its exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0 if arguments else 2
+    name = "version" if arguments[0] in ("--version", "-V") else arguments[0]
+    if name not in COMMANDS:
+        print(f"weir: there is no command {name!r}{_nearest(name)}", file=sys.stderr)
+        return 2
+    try:
+        module = importlib.import_module(f"weir.cli.commands.{name}")
+        parser = argparse.ArgumentParser(
+            prog=f"weir {name}",
+            description=module.__doc__,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        module.add_arguments(parser)
+        return int(module.run(parser.parse_args(arguments[1:])))
+    except WeirError as error:
+        print(f"weir: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe went away (`weir read … | head`): not an error, and nothing may be written any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _nearest(name: str) -> str:
+    import difflib
+
+    close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
+    return f"\nhint: did you mean `weir {close[0]}`?" if close else "\nhint: `weir --help` lists the commands"

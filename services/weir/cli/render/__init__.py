@@ -1,0 +1,1 @@
+"""How entries and tables look on a terminal."""
