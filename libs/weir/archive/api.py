@@ -1,0 +1,105 @@
+"""The archive as services see it.
+
+What an archive holds is a set of entries by id. A copy with a higher version replaces a poorer one; of two copies of
+one version the earlier stays, so that the order of arrival does not matter. Every answer is about that set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from weir.errors import ArchiveError
+from weir.model.entry import EntryMap
+from weir.query.structured import Query
+
+GROUPS: tuple[str, ...] = (
+    "protocol", "kind", "transport", "node_name", "method", "path", "status_code", "ok",
+    "src_ip", "src_name", "src_namespace", "src_service", "src_workload",
+    "dst_ip", "dst_port", "dst_name", "dst_namespace", "dst_service", "dst_workload",
+)
+"""Columns (`weir.query.row.Row`) that statistics can be grouped by."""
+
+MAX_GROUPS = 10_000
+"""Groups in one answer: the largest ones."""
+
+Key = str | int
+
+
+class ArchiveAway(ArchiveError):
+    """The archive cannot be reached or cannot write now; the same call may succeed later."""
+
+
+class Page(msgspec.Struct, frozen=True):
+    entries: list[EntryMap]
+    """Newest first; of one time by id, descending."""
+    next: str = ""
+    """Cursor of the next page; empty when there is none. Entries that arrive meanwhile do not shift it."""
+
+
+class Statistics(msgspec.Struct, frozen=True, kw_only=True):
+    """One group. All numbers are weighted: an entry stands for 1 / sample_rate conversations."""
+
+    key: tuple[Key, ...] = ()
+    """Values of `group_by`, in its order; `ok` is 1, 0 or -1 for unknown."""
+    since_ns: int = 0
+    """Begin of the time bucket; 0 without buckets."""
+    count: float
+    """Estimated number of conversations' entries; whole where nothing was sampled."""
+    entries: int
+    """Entries that this rests on."""
+    errors: float
+    """Those whose `ok` is false."""
+    p50_us: int
+    """Elapsed time; entries without one are left out. 0 if there is none."""
+    p95_us: int
+    p99_us: int
+    bytes: int
+    """Request and response, as on the wire."""
+
+
+class Trimmed(msgspec.Struct, frozen=True):
+    """What `trim` removed."""
+
+    entries: int = 0
+    bytes: int = 0
+
+
+class Archive(Protocol):
+    async def insert(self, entries: Sequence[EntryMap]) -> None:
+        """Keep entries; safe to repeat. ArchiveAway if that cannot be done now: then any part may have been kept."""
+        ...
+
+    async def query(self, query: Query) -> Page: ...
+
+    async def get(self, entry_id: str) -> EntryMap | None: ...
+
+    async def statistics(
+        self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
+    ) -> list[Statistics]:
+        """Groups by time bucket, then by size, the largest first; at most `limit` for all. No entries: no groups."""
+        ...
+
+    async def count(self, query: Query) -> int:
+        """Entries (not weighted) that match."""
+        ...
+
+    async def trim(self, *, before_ns: int = 0, max_bytes: int = 0) -> Trimmed:
+        """Remove what is older than a time, and the oldest above a size (bytes on disk or in memory); 0: no limit.
+
+        An archive removes whole units: nothing newer than the limit is removed by age, and what is older goes
+        when its whole hour is.
+        """
+        ...
+
+    async def size_bytes(self) -> int:
+        """Bytes on disk or in memory."""
+        ...
+
+    def describe(self) -> str:
+        """What and where, for people; without secrets."""
+        ...
+
+    async def close(self) -> None: ...

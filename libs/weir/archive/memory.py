@@ -1,0 +1,161 @@
+"""The archive of one process: a ring in memory, bounded by count and bytes, read by the Python predicate.
+
+Entries are held as MessagePack beside their row: a third of what Python's dicts take, and a size that can be counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left, insort
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+
+from weir.archive.api import Page, Statistics, Trimmed
+from weir.archive.codec import decode_entry, encode_entry
+from weir.archive.statistics import Summing
+from weir.model.entry import EntryMap
+from weir.query.match import Predicate, predicate
+from weir.query.row import Row, row_of
+from weir.query.structured import Position, Query, cursor_of, position_of
+
+DEFAULT_ENTRIES = 100_000
+DEFAULT_BYTES = 256 << 20
+ROW_BYTES = 1024
+"""What a row, its keys and their places in the containers take, about."""
+SLICE = 2000
+"""Rows that are looked at before the loop may do something else."""
+
+Order = tuple[int, str]
+
+
+class _Kept(msgspec.Struct, frozen=True, gc=False):
+    row: Row
+    data: bytes
+
+    @property
+    def order(self) -> Order:
+        return self.row.timestamp, self.row.id
+
+    @property
+    def size(self) -> int:
+        return len(self.data) + len(self.row.search) + ROW_BYTES
+
+
+class MemoryArchive:
+    """See `weir.archive.api.Archive`. The oldest entries make room for new ones; `dropped` is told how many."""
+
+    def __init__(
+        self,
+        max_entries: int = DEFAULT_ENTRIES,
+        max_bytes: int = DEFAULT_BYTES,
+        *,
+        dropped: Callable[[int], None] | None = None,
+    ) -> None:
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._dropped = dropped
+        self._by_id: dict[str, _Kept] = {}
+        self._order: list[Order] = []
+        self._bytes = 0
+
+    async def insert(self, entries: Sequence[EntryMap]) -> None:
+        for entry in entries:
+            self._keep(_Kept(row_of(entry), encode_entry(entry)))
+        self._evict(self._max_entries, self._max_bytes)
+
+    def _keep(self, new: _Kept) -> None:
+        old = self._by_id.get(new.row.id)
+        if old is not None:
+            if (new.row.version, -new.row.timestamp) <= (old.row.version, -old.row.timestamp):
+                return
+            self._remove(old)
+        self._by_id[new.row.id] = new
+        self._bytes += new.size
+        insort(self._order, new.order)
+
+    def _remove(self, old: _Kept) -> None:
+        del self._by_id[old.row.id]
+        del self._order[bisect_left(self._order, old.order)]
+        self._bytes -= old.size
+
+    def _evict(self, max_entries: int, max_bytes: int) -> Trimmed:
+        count, freed = 0, 0
+        while count < len(self._order) and (
+            len(self._order) - count > max_entries or self._bytes - freed > max_bytes
+        ):
+            freed += self._by_id[self._order[count][1]].size
+            count += 1
+        return self._drop(count)
+
+    def _drop(self, count: int) -> Trimmed:
+        """Remove the oldest `count`."""
+        freed = sum(self._by_id.pop(entry_id).size for _, entry_id in self._order[:count])
+        del self._order[:count]
+        self._bytes -= freed
+        if count and self._dropped is not None:
+            self._dropped(count)
+        return Trimmed(count, freed)
+
+    async def _matching(self, query: Query, wanted: Predicate) -> AsyncIterator[_Kept]:
+        """Newest first; lets the loop run between slices and finds its place again by key, whatever came or went."""
+        top = position_of(query.cursor) if query.cursor else None
+        before: Order | None = (top.timestamp, top.id) if top else None
+        if query.until_ns and (before is None or before[0] >= query.until_ns):
+            before = (query.until_ns, "")
+        while True:
+            end = len(self._order) if before is None else bisect_left(self._order, before)
+            part = self._order[max(end - SLICE, 0) : end]
+            for order in reversed(part):
+                if order[0] < query.since_ns:
+                    return
+                kept = self._by_id.get(order[1])
+                if kept is not None and kept.row.timestamp == order[0] and wanted(kept.row):
+                    yield kept
+            if not part or end <= SLICE:
+                return
+            before = part[0]
+            await asyncio.sleep(0)
+
+    async def query(self, query: Query) -> Page:
+        found: list[_Kept] = []
+        async for kept in self._matching(query, predicate(query)):
+            if len(found) == query.limit:
+                last = found[-1].row
+                return Page([decode_entry(one.data) for one in found], cursor_of(Position(last.timestamp, last.id)))
+            found.append(kept)
+        return Page([decode_entry(one.data) for one in found])
+
+    async def get(self, entry_id: str) -> EntryMap | None:
+        kept = self._by_id.get(entry_id)
+        return decode_entry(kept.data) if kept is not None else None
+
+    async def statistics(
+        self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
+    ) -> list[Statistics]:
+        summing = Summing(group_by, bucket_ns)
+        async for kept in self._matching(msgspec.structs.replace(query, cursor=""), predicate(query)):
+            summing.add(kept.row)
+        return summing.groups(limit)
+
+    async def count(self, query: Query) -> int:
+        count = 0
+        async for _ in self._matching(msgspec.structs.replace(query, cursor=""), predicate(query)):
+            count += 1
+        return count
+
+    async def trim(self, *, before_ns: int = 0, max_bytes: int = 0) -> Trimmed:
+        old = self._drop(bisect_left(self._order, (before_ns, "")))
+        surplus = self._evict(self._max_entries, max_bytes or self._max_bytes)
+        return Trimmed(old.entries + surplus.entries, old.bytes + surplus.bytes)
+
+    async def size_bytes(self) -> int:
+        return self._bytes
+
+    def describe(self) -> str:
+        return f"memory, the newest {self._max_entries:,} entries"
+
+    async def close(self) -> None:
+        self._by_id.clear()
+        self._order.clear()
+        self._bytes = 0

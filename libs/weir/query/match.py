@@ -1,0 +1,65 @@
+"""The Python reader of a query: a predicate on rows. Its twin is `sql`; one suite holds both to the same answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from weir.query.row import Row, clean
+from weir.query.structured import Query
+
+Predicate = Callable[[Row], bool]
+
+
+def predicate(query: Query) -> Predicate:
+    """Whether a row is asked for; `limit` and `cursor` are not looked at."""
+    tests = _tests(query)
+    if not tests:
+        return lambda row: True
+    if len(tests) == 1:
+        return tests[0]
+    return lambda row: all(test(row) for test in tests)
+
+
+def _tests(query: Query) -> list[Predicate]:
+    tests: list[Predicate] = []
+    if query.since_ns:
+        since = query.since_ns
+        tests.append(lambda row: row.timestamp >= since)
+    if query.until_ns:
+        until = query.until_ns
+        tests.append(lambda row: row.timestamp < until)
+    if query.protocols:
+        protocols = frozenset(query.protocols)
+        tests.append(lambda row: row.protocol in protocols)
+    if query.kinds:
+        kinds = frozenset(query.kinds)
+        tests.append(lambda row: row.kind in kinds)
+    if query.flow_id:
+        flow_id = query.flow_id
+        tests.append(lambda row: row.flow_id == flow_id)
+    if query.ok is not None:
+        ok = int(query.ok)
+        tests.append(lambda row: row.ok == ok)
+    if query.names:
+        tests.append(_either_name(frozenset(query.names)))
+    if query.namespaces:
+        spaces = frozenset(query.namespaces)
+        tests.append(lambda row: row.src_namespace in spaces or row.dst_namespace in spaces)
+    if query.text:
+        needle = needle_of(query.text)
+        tests.append(lambda row: needle in row.search)
+    return tests
+
+
+def _either_name(names: frozenset[str]) -> Predicate:
+    def test(row: Row) -> bool:
+        return (
+            row.src_name in names or row.dst_name in names or row.src_service in names or row.dst_service in names
+        )
+
+    return test
+
+
+def needle_of(text: str) -> str:
+    """A searched text in the form of `Row.search`."""
+    return clean(text.lower())

@@ -1,0 +1,54 @@
+"""The ClickHouse reader of a query: a condition on the columns of `row.Row`, with bound parameters only. No text of a
+person ever becomes part of the SQL. Its twin is `match`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from weir.query.match import needle_of
+from weir.query.structured import Query
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A boolean SQL expression in parentheses, and its parameters by name, as ClickHouse binds them (`{name:Type}`)."""
+
+    sql: str
+    parameters: dict[str, Any]
+
+
+def condition(query: Query) -> Condition:
+    """Rows that are asked for; `limit` and `cursor` are not looked at."""
+    terms: list[str] = []
+    bound: dict[str, Any] = {}
+
+    def add(sql: str, **parameters: Any) -> None:
+        terms.append(sql)
+        bound.update(parameters)
+
+    if query.since_ns:
+        add("timestamp >= fromUnixTimestamp64Nano({since:Int64})", since=query.since_ns)
+    if query.until_ns:
+        add("timestamp < fromUnixTimestamp64Nano({until:Int64})", until=query.until_ns)
+    if query.protocols:
+        add("protocol IN {protocols:Array(String)}", protocols=list(query.protocols))
+    if query.kinds:
+        add("kind IN {kinds:Array(String)}", kinds=list(query.kinds))
+    if query.flow_id:
+        add("flow_id = {flow_id:String}", flow_id=query.flow_id)
+    if query.ok is not None:
+        add("ok = {ok:Int8}", ok=int(query.ok))
+    if query.names:
+        columns = ("src_name", "dst_name", "src_service", "dst_service")
+        add(_either(columns, "names"), names=list(query.names))
+    if query.namespaces:
+        add(_either(("src_namespace", "dst_namespace"), "namespaces"), namespaces=list(query.namespaces))
+    if query.text:
+        add("position(search, {text:String}) > 0", text=needle_of(query.text))
+    return Condition("(" + " AND ".join(terms or ["1"]) + ")", bound)
+
+
+def _either(columns: tuple[str, ...], parameter: str) -> str:
+    return "(" + " OR ".join(f"{column} IN {{{parameter}:Array(String)}}" for column in columns) + ")"

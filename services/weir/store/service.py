@@ -1,0 +1,172 @@
+"""The I/O shell of `store`: reads, inserts, marks; waits while the archive is away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+
+from weir.archive.api import Archive, ArchiveAway
+from weir.archive.memory import MemoryArchive
+from weir.archive.open import check_archive, memory_elsewhere
+from weir.bus.api import Batch, Stream
+from weir.bus.topics import ENTRIES
+from weir.runtime.service import Context, Service
+from weir.store.batches import Batches, Insert, Limits
+from weir.store.settings import StoreSettings
+
+QUEUED = 4
+"""Batches of the bus that are read ahead of the archive."""
+FIRST_RETRY_S = 0.25
+REVOKE_S = 5.0
+"""A partition that is taken away waits this long for what is held; after that its new owner inserts it again."""
+
+
+class StoreService(Service):
+    name = "store"
+    title = "keeps entries in the archive"
+    Settings = StoreSettings
+    consumes = (ENTRIES,)
+
+    settings: StoreSettings
+
+    def __init__(self, settings: StoreSettings, context: Context) -> None:
+        super().__init__(settings, context)
+        check_archive(settings.archive)
+        self._only_mine = settings.archive == "memory" and "archive" not in context.shared
+        if self._only_mine:
+            context.shared["archive"] = MemoryArchive(
+                settings.memory_entries, settings.memory_bytes, dropped=partial(context.counts.add, "store.expired")
+            )
+        limits = Limits(entries=settings.batch_entries, bytes=settings.batch_bytes, age_s=settings.batch_age_s)
+        self._batches = Batches(limits, context.counts)
+        self._queue: asyncio.Queue[Batch] = asyncio.Queue(QUEUED)
+        self._writing = asyncio.Lock()
+
+    async def run(self) -> None:
+        context = self.context
+        if self._only_mine and "archive.readers" not in context.shared:
+            raise memory_elsewhere("store")
+        self._archive = archive = await self._open()
+        self._stream = stream = context.bus.stream(
+            ENTRIES, group=f"{context.instance}.store", member=context.process, on_revoked=self._revoked
+        )
+        context.modes["store.archive"] = archive.describe()
+        context.lags[ENTRIES.name] = stream.lag
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                others = [tasks.create_task(self._read(stream)), tasks.create_task(self._retain())]
+                await self._write()
+                for task in others:
+                    task.cancel()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            await stream.close()
+            if context.shared.get("archive") is not archive:
+                await archive.close()
+
+    async def _open(self) -> Archive:
+        archive: Archive = self.context.shared["archive"]
+        return archive
+
+    async def _read(self, stream: Stream) -> None:
+        async for batch in stream:
+            await self._queue.put(batch)
+
+    async def _write(self) -> None:
+        """Insert until asked to stop, and then what was read already, within a deadline."""
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                async with asyncio.timeout(None) as deadline:
+                    watch = tasks.create_task(self._limit(deadline))
+                    while not self.context.stop.is_set():
+                        await self._step()
+                    await self._rest()
+            except TimeoutError:
+                self.context.notes["store"] = "stopped before the archive had all that was read; it comes again"
+            finally:
+                watch.cancel()
+
+    async def _limit(self, deadline: asyncio.Timeout) -> None:
+        await self.context.stop.wait()
+        deadline.reschedule(asyncio.get_running_loop().time() + self.settings.drain_s)
+
+    async def _step(self) -> None:
+        """Take what has come, or write what is due; returns at the latest when the process is to stop."""
+        clock, batches = self.context.clock, self._batches
+        if batches.newer:
+            await self._wait_for_newer()
+            return
+        stop = asyncio.ensure_future(self.context.stop.wait())
+        get = asyncio.ensure_future(self._queue.get())
+        try:
+            timeout = None if batches.empty else batches.due_in(clock.monotonic())
+            await asyncio.wait((get, stop), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+            got = get.done() or not get.cancel()
+        if got:
+            batches.add(get.result(), clock.monotonic())
+        if batches.full() or (not batches.empty and not batches.due_in(clock.monotonic())):
+            await self._flush()
+
+    async def _wait_for_newer(self) -> None:
+        """What follows was made by a newer weir: keep what came before it, hold the mark, and wait to be replaced."""
+        await self._flush()
+        self.context.notes["store"] = f"waits for a newer weir: {self._batches.newer}"
+        await self.context.stop.wait()
+
+    async def _rest(self) -> None:
+        while not self._queue.empty():
+            self._batches.add(self._queue.get_nowait(), self.context.clock.monotonic())
+            if self._batches.full():
+                await self._flush()
+        await self._flush()
+
+    async def _revoked(self, partitions: Sequence[int]) -> None:
+        try:
+            async with asyncio.timeout(REVOKE_S):
+                await self._flush()
+        except TimeoutError:
+            pass
+
+    async def _flush(self) -> None:
+        """Insert what is held and mark it. Cancelled in the middle, it is inserted again by whoever reads it next."""
+        async with self._writing:
+            if self._batches.empty:
+                return
+            insert = self._batches.take()
+            if insert.entries:
+                await self._insert(insert)
+            for partition, offset in insert.marks.items():
+                await self._stream.mark(partition, offset)
+
+    async def _insert(self, insert: Insert) -> None:
+        wait = FIRST_RETRY_S
+        while True:
+            try:
+                await self._archive.insert(insert.entries)
+            except ArchiveAway as away:
+                self.context.counts.add("store.retries")
+                self.context.notes["store"] = f"archive away, entries wait on the topic: {away.message}"
+                await self.context.clock.sleep(wait)
+                wait = min(wait * 2, self.settings.retry_s)
+            else:
+                self.context.notes.pop("store", None)
+                self.context.counts.add("store.entries", len(insert.entries))
+                self.context.counts.add("store.inserts")
+                return
+
+    async def _retain(self) -> None:
+        settings, context = self.settings, self.context
+        while True:
+            await context.clock.sleep(settings.retention_check_s)
+            before = context.clock.now_ns() - int(settings.retention_s * 1e9) if settings.retention_s else 0
+            try:
+                gone = await self._archive.trim(before_ns=max(before, 0), max_bytes=settings.retention_bytes)
+            except ArchiveAway as away:
+                context.notes["store.retention"] = f"retention waits: {away.message}"
+            else:
+                context.notes.pop("store.retention", None)
+                context.counts.add("store.expired", gone.entries)
