@@ -19,11 +19,11 @@ async def test_the_shop_serves_and_leaves_no_task() -> None:
         visitors = demo.visitors
         assert visitors is not None
         async with asyncio.timeout(20):
-            while visitors.calls < 40:
+            while visitors.calls < 40:  # noqa: ASYNC110
                 await asyncio.sleep(0)
         assert visitors.failures == 0
     async with asyncio.timeout(5):
-        while asyncio.all_tasks() - before:
+        while asyncio.all_tasks() - before:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
@@ -76,6 +76,7 @@ async def test_endpoints_name_every_address_within_the_targets() -> None:
 async def test_the_client_calls_from_its_own_address() -> None:
     async with Demo(roles=("dns", "catalog")) as demo:
         resolver = await demo._resolver("frontend", 1)
-        async with client(demo.places, "frontend", resolver) as http, http.get(demo.places.url("catalog") + "/items") as answer:
+        url = demo.places.url("catalog") + "/items"
+        async with client(demo.places, "frontend", resolver) as http, http.get(url) as answer:
             assert answer.status == 200
             assert answer.headers["Content-Encoding"] == "gzip"
