@@ -19,11 +19,11 @@ async def test_the_shop_serves_and_leaves_no_task() -> None:
         visitors = demo.visitors
         assert visitors is not None
         async with asyncio.timeout(20):
-            while visitors.calls < 40:  # noqa: ASYNC110
+            while visitors.calls < 40:
                 await asyncio.sleep(0)
         assert visitors.failures == 0
     async with asyncio.timeout(5):
-        while asyncio.all_tasks() - before:  # noqa: ASYNC110
+        while asyncio.all_tasks() - before:
             await asyncio.sleep(0)
 
 
