@@ -1,0 +1,99 @@
+"""What an engine does, for whoever calls it and for every twin of it.
+
+A header engine turns one packet block into segment blocks. What is wanted is not its business: it asks a `Policy`
+once for each directed flow and remembers the answer. It knows no clock and no topic; its counters are read from
+`counts` by whoever runs it:
+
+    filter.packets              packets read
+    filter.segments             packets that were passed on
+    filter.dropped{reason}      packets that were not, by `Drop`
+    filter.tunnel               packets that were found inside a tunnel and counted as themselves
+    lost.filter.fragments       fragments whose datagram was never completed
+    lost.filter.flows_forgotten directed flows whose cached decision and owner went because there were too many
+
+At all times packets = segments + all that was dropped. A fragment counts as dropped (`fragment_held`) when it comes;
+the one that completes its datagram becomes the segment.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple, Protocol
+
+from weir.model.counts import Counts
+from weir.model.flow import DirectedFlow
+from weir.model.packets import PacketBlock
+from weir.model.segments import SegmentBlock
+
+
+class Drop(StrEnum):
+    """Every reason for which a packet goes no further."""
+
+    MALFORMED_BLOCK = "malformed_block"
+    """The block announced packets that are not in its data."""
+    UNKNOWN_LINK = "unknown_link"
+    MALFORMED_LINK = "malformed_link"
+    NOT_IP = "not_ip"
+    MALFORMED_IP = "malformed_ip"
+    MALFORMED_TRANSPORT = "malformed_transport"
+    SNAPPED_HEADERS = "snapped_headers"
+    """Fewer bytes were captured than its headers have."""
+    OTHER_TRANSPORT = "other_transport"
+    """Neither TCP nor UDP nor ICMP."""
+    ICMP_OTHER = "icmp_other"
+    """An ICMP message that is not an error about a TCP or UDP packet."""
+    FRAGMENT_HELD = "fragment_held"
+    """Waits for the others of its datagram, whether they come or not."""
+    FRAGMENT_OVERLAP = "fragment_overlap"
+    """Its datagram has contradicting fragments and is refused as a whole (RFC 5722, RFC 8900)."""
+    FRAGMENT_REFUSED = "fragment_refused"
+    """It cannot be joined: snapped, beyond 65,535 bytes, or one of too many."""
+    DUPLICATE = "duplicate"
+    """Another interface owns this directed flow, and shows the same packet."""
+    OWN_TRAFFIC = "own_traffic"
+    """weir's own connection."""
+    NOT_TARGETED = "not_targeted"
+    OUTLINE = "outline"
+    """Payload of a conversation of which only openings and closings are wanted."""
+    SAMPLED_OUT = "sampled_out"
+    BLOCK_FULL = "block_full"
+    """The segment block would be larger than its topic allows."""
+
+
+class Decision(NamedTuple):
+    """What is to become of a directed flow."""
+
+    flow: DirectedFlow
+    """With `sample_rate` and `outline` filled in."""
+    refused: Drop | None = None
+
+
+class Policy(Protocol):
+    """What is wanted. Its answers may depend on anything but the packet's payload."""
+
+    @property
+    def generation(self) -> int:
+        """Of the control document in force; stamped on segment blocks."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """Rises whenever an answer may have changed; engines then ask again, flow by flow."""
+        ...
+
+    def decide(self, flow: DirectedFlow, node: str, ts_ns: int) -> Decision:
+        """Asked when a directed flow is first seen (at `ts_ns`, on `node`), or again after a change."""
+        ...
+
+
+class HeaderEngine(Protocol):
+    counts: Counts
+
+    def segments(self, block: PacketBlock, partition: int, offset: int) -> list[SegmentBlock]:
+        """What `block`, which lay at `partition` and `offset` of `weir.packets`, holds for each shard.
+
+        At most one segment block for each shard. Blocks without segments pass the ring's clock on; they are left out
+        while the last one of this ring for that shard is younger than half a second, unless the ring ends or lost
+        packets.
+        """
+        ...

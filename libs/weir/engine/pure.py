@@ -1,0 +1,325 @@
+"""The header engine in Python: the reference whose behaviour a compiled twin has to have.
+
+Most packets of most installations are TCP over IPv4 over Ethernet without options in the IP header. They take a short
+cut: one `Struct` over all three headers and one look-up by the twelve bytes of addresses and ports, as they stand.
+Everything else, and the first packet of each flow in a block, goes the general way; both give the same result, which
+a property test holds them to.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import NamedTuple
+
+from weir.engine.api import Decision, Drop, Policy
+from weir.engine.fragments import Fragments, Joined
+from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, frames
+from weir.engine.headers import Headers, Piece, read_headers
+from weir.engine.shard import FLOW_BYTES, Row, ShardBuilder, frame_link, segment_block, shard_of
+from weir.model.counts import Counts
+from weir.model.flow import TCP, DirectedFlow
+from weir.model.packets import LINKTYPE_ETHERNET, LINKTYPE_RAW, PacketBlock
+from weir.model.segments import ACK, FIN, RST, SYN, SegmentBlock
+from weir.net.link import Buffer, synthetic_header
+from weir.net.transport import DNS_PORT
+
+OWNERSHIP_NS = 1_000_000_000
+"""How long an interface owns a directed flow after its last packet: short, because interfaces fail."""
+PASS_ON_NS = 500_000_000
+"""How old the last block of a ring for a shard must be before an empty one passes the clock on."""
+MAX_FLOWS = 131_072
+MAX_RINGS = 4096
+MAX_SEGMENT_BYTES = (4 << 20) - 65_536
+MAX_JOINS = 4
+"""Fragments within fragments (of tunnels), as with `headers.MAX_TUNNELS`."""
+
+_SHORT_CUT = struct.Struct("!12xHBxHxxHxBxx12sIIBB")
+"""Ethernet, IPv4 without options, TCP: EtherType, version and header length, total length, fragment, protocol,
+addresses and ports, sequence number, acknowledgement number, data offset, flags."""
+_SHORT_CUT_SIZE = 54
+_PORTS = struct.Struct("!HH")
+
+
+class _Known:
+    """A directed flow: what was decided, and who owns it."""
+
+    __slots__ = ("decision", "last_ns", "owner", "shard", "version")
+
+    def __init__(self) -> None:
+        self.decision: Decision
+        self.shard = 0
+        self.version = -1
+        self.owner = 0
+        self.last_ns = 0
+
+    def owned_by(self, interface: int, ts_ns: int) -> bool:
+        """Directed ownership: whoever shows the flow first keeps it until a second after its last packet. The distance
+        counts both ways: a clock that was set back must not keep the others out."""
+        if self.owner != interface:
+            if self.owner and abs(ts_ns - self.last_ns) <= OWNERSHIP_NS:
+                return False
+            self.owner = interface
+        self.last_ns = ts_ns
+        return True
+
+
+_Hit = tuple[Callable[[Row], None], int, _Known]
+"""For the short cut, within one block: where to put a row of this flow, and the flow's index there."""
+
+
+class _Work:
+    """One packet block under way."""
+
+    __slots__ = ("block", "builders", "extra", "hits", "known", "out_link", "source_end")
+
+    def __init__(self, block: PacketBlock, known: dict[bytes, _Known], shards: int) -> None:
+        self.block = block
+        self.known = known
+        self.builders = [ShardBuilder() for _ in range(shards)]
+        self.hits: dict[bytes, _Hit] = {}
+        self.out_link = frame_link(block.linktype)
+        self.extra: list[bytes] = []
+        self.source_end = len(block.data)
+
+    def append(self, frame: bytes) -> int:
+        """Put a frame that is not in the block's data behind it; answers where."""
+        at = self.source_end
+        self.extra.append(frame)
+        self.source_end += len(frame)
+        return at
+
+    def source(self) -> bytes | memoryview:
+        return b"".join([self.block.data, *self.extra]) if self.extra else self.block.data
+
+
+class _Frame(NamedTuple):
+    """A frame as it goes into a segment block."""
+
+    data: Buffer
+    at: int
+    captured: int
+    wire: int
+    made: bool
+    """It is not in the block's data: joined from fragments, or given a link header."""
+
+
+class PureHeaderEngine:
+    """See `weir.engine.api.HeaderEngine`. `short_cut=False` sends every packet the general way."""
+
+    def __init__(
+        self, policy: Policy, *, shards: int, short_cut: bool = True, max_flows: int = MAX_FLOWS,
+        max_segment_bytes: int = MAX_SEGMENT_BYTES, fragments: Fragments | None = None,
+    ) -> None:
+        self.counts = Counts()
+        self.fragments = fragments or Fragments()
+        self._policy = policy
+        self._shards = shards
+        self._short_cut = short_cut
+        self._max_flows = max_flows
+        self._max_segment_bytes = max_segment_bytes
+        self._known: dict[tuple[str, str], dict[bytes, _Known]] = {}
+        self._flows = 0
+        self._version = -1
+        self._passed: dict[tuple[str, int], tuple[int, list[int]]] = {}
+
+    @property
+    def flows(self) -> int:
+        """Directed flows that are remembered."""
+        return self._flows
+
+    def segments(self, block: PacketBlock, partition: int, offset: int) -> list[SegmentBlock]:
+        self._version = self._policy.version
+        work = _Work(block, self._known.setdefault((block.node, block.scope), {}), self._shards)
+        read = self._read(work)
+        count = max(block.count, 0)
+        self.counts.add("filter.packets", count)
+        self._drop(Drop.MALFORMED_BLOCK, count - read)
+        self.fragments.expire((block.node, block.ring), block.clock_ns)
+        self.counts.lose("filter.fragments", self.fragments.lost)
+        self.fragments.lost = 0
+        self._bound()
+        return self._finish(work, partition, offset)
+
+    def _read(self, work: _Work) -> int:
+        """Go through the packets; answers how many there were."""
+        data, hits = work.block.data, work.hits
+        unpack = _SHORT_CUT.unpack_from
+        index = -1
+        for index, (ts_ns, at, captured, wire, interface, link) in enumerate(frames(work.block)):
+            if interface == SECOND_COPY:
+                self._drop(Drop.DUPLICATE)
+                continue
+            if captured >= _SHORT_CUT_SIZE and link == LINKTYPE_ETHERNET:
+                kind, first, total, piece, protocol, key, seq, ack, words, flags = unpack(data, at)
+                hit = hits.get(key)
+                if hit is not None and kind == 0x0800 and first == 0x45 and protocol == TCP and not piece & 0x3FFF:
+                    header = words >> 2 & 0x3C
+                    payload_wire, payload_len = total - header - 20, captured - header - 34
+                    append, flow, known = hit
+                    if header >= 20 and payload_wire >= 0 <= payload_len and (
+                        not interface or known.owned_by(interface, ts_ns)
+                    ):
+                        append((
+                            flow, ts_ns, TCP, flags, seq, ack if flags & ACK else 0, at + 34 + header,
+                            payload_len if payload_len < payload_wire else payload_wire, payload_wire,
+                            at, captured, wire, index,
+                        ))
+                        continue
+            drop = self._general(work, index, ts_ns, at, captured, wire, interface, link)
+            if drop is not None:
+                self._drop(drop)
+        return index + 1
+
+    def _general(
+        self, work: _Work, index: int, ts_ns: int, at: int, captured: int, wire: int, interface: int, link: int
+    ) -> Drop | None:
+        """Any packet: find its headers and its flow, and add its row; answers why there is none."""
+        if link == NOT_IP_LINK:
+            return Drop.NOT_IP
+        data: Buffer = work.block.data
+        made = link != work.out_link
+        if made and link == LINKTYPE_RAW:
+            # The frames of a segment block are of one link type.
+            version = data[at] >> 4 if captured else 0
+            data = synthetic_header(work.out_link, version) + bytes(data[at : at + captured])
+            at, wire, captured, link = 0, wire + len(data) - captured, len(data), work.out_link
+        found = read_headers(link, data, at, captured, wire)
+        for _ in range(MAX_JOINS):
+            if not isinstance(found, Piece):
+                break
+            joined = self._join(work, ts_ns, interface, data, at + captured, found)
+            if isinstance(joined, Drop):
+                return joined
+            if found.tunnels:
+                prefix = synthetic_header(work.out_link, found.ip.version)
+            else:
+                prefix = bytes(data[at : found.ip.at])
+            data, at, made = prefix + joined.packet, 0, True
+            captured = wire = len(data)
+            found = read_headers(work.out_link, data, 0, captured, wire)
+        if isinstance(found, Drop):
+            return found
+        if isinstance(found, Piece):
+            return Drop.FRAGMENT_REFUSED
+        return self._place(work, index, ts_ns, interface, found, _Frame(data, at, captured, wire, made))
+
+    def _join(
+        self, work: _Work, ts_ns: int, interface: int, data: Buffer, end: int, piece: Piece
+    ) -> Joined | Drop:
+        if piece.tunnels:
+            self.counts.add("filter.tunnel")
+        block = work.block
+        return self.fragments.add((block.node, block.ring), (block.scope, interface), ts_ns, data, piece.ip, end)
+
+    def _place(
+        self, work: _Work, index: int, ts_ns: int, interface: int, found: Headers, frame: _Frame
+    ) -> Drop | None:
+        """Ask whether the packet is wanted, and put its row into its shard."""
+        if found.tunnels:
+            self.counts.add("filter.tunnel")
+        key = found.src + found.dst + _PORTS.pack(found.sport, found.dport)
+        if found.kind != TCP:
+            # An ICMP error takes another way than the packets it is about: it has an owner of its own.
+            key += bytes((found.protocol, found.kind))
+        known = self._flow(work, key, found, ts_ns)
+        flow, refused = known.decision
+        if refused is not None:
+            return refused
+        if interface and not known.owned_by(interface, ts_ns):
+            return Drop.DUPLICATE
+        length, payload_len = frame.captured, found.payload_len
+        if flow.outline:
+            if not _opening(found):
+                return Drop.OUTLINE
+            if DNS_PORT not in (found.sport, found.dport):
+                length, payload_len = found.payload_at - frame.at, 0
+        builder = work.builders[known.shard]
+        flow_index = builder.flow_index(flow)
+        shift = 0
+        if frame.made:
+            shift = work.append(bytes(frame.data[frame.at : frame.at + length])) - frame.at
+        elif length < frame.captured:
+            builder.trimmed = True
+        builder.rows.append((
+            flow_index, ts_ns, found.kind, found.flags, found.seq, found.ack, found.payload_at + shift, payload_len,
+            found.payload_wire, frame.at + shift, length, frame.wire, index,
+        ))
+        if found.kind == TCP and len(key) == 12 and self._short_cut and not flow.outline:
+            work.hits[key] = builder.rows.append, flow_index, known
+        return None
+
+    def _flow(self, work: _Work, key: bytes, found: Headers, ts_ns: int) -> _Known:
+        """What is known of the packet's directed flow; decided now if it is new or if an answer may have changed."""
+        known = work.known.get(key)
+        if known is None:
+            known = work.known[key] = _Known()
+            self._flows += 1
+        if known.version != self._version:
+            flow = DirectedFlow(
+                scope=work.block.scope, protocol=found.protocol, src=found.src, sport=found.sport, dst=found.dst,
+                dport=found.dport,
+            )
+            known.decision = self._policy.decide(flow, work.block.node, ts_ns)
+            known.shard = shard_of(flow, self._shards)
+            known.version = self._version
+        return known
+
+    def _finish(self, work: _Work, partition: int, offset: int) -> list[SegmentBlock]:
+        block, source = work.block, work.source()
+        due = self._due(block)
+        flow_bytes = FLOW_BYTES + len(block.scope.encode())
+        made: list[SegmentBlock] = []
+        for shard, built in enumerate(work.builders):
+            if len(source) + built.overhead(flow_bytes) > self._max_segment_bytes:
+                self._drop(Drop.BLOCK_FULL, built.cut_to(self._max_segment_bytes, flow_bytes))
+            self.counts.add("filter.segments", len(built.rows))
+            if not (built.rows or due[shard]):
+                continue
+            made.append(
+                segment_block(
+                    built, block, source, shard=shard, shards=self._shards, origin=(partition, offset),
+                    generation=self._policy.generation,
+                )
+            )
+        self._pass_on(block, [m.shard for m in made])
+        return made
+
+    def _due(self, block: PacketBlock) -> list[bool]:
+        """For each shard: whether it must hear of this block even if nothing in it concerns the shard."""
+        run, clocks = self._passed.get((block.node, block.ring), (block.run, []))
+        if block.end or block.lost or not clocks or run != block.run:
+            return [True] * self._shards
+        return [abs(block.clock_ns - clock) >= PASS_ON_NS for clock in clocks]
+
+    def _pass_on(self, block: PacketBlock, shards: list[int]) -> None:
+        """Remember which shards heard the ring's clock."""
+        ring = block.node, block.ring
+        if block.end:
+            self._passed.pop(ring, None)
+            return
+        run, clocks = self._passed.get(ring, (block.run, []))
+        if not clocks or run != block.run:
+            clocks = [block.clock_ns] * self._shards
+            self._passed[ring] = block.run, clocks
+        for shard in shards:
+            clocks[shard] = block.clock_ns
+
+    def _drop(self, reason: Drop, n: int = 1) -> None:
+        self.counts.add("filter.dropped", n, reason)
+
+    def _bound(self) -> None:
+        """Forget everything rather than grow; what is still there is decided anew when it is seen again."""
+        if self._flows > self._max_flows or len(self._known) > MAX_RINGS:
+            self.counts.lose("filter.flows_forgotten", self._flows)
+            self._known.clear()
+            self._flows = 0
+        if len(self._passed) > MAX_RINGS:
+            self._passed.clear()
+
+
+def _opening(found: Headers) -> bool:
+    """What an outline lets through: openings and closings, DNS, and ICMP errors."""
+    if found.kind == TCP and found.flags & (SYN | FIN | RST):
+        return True
+    return found.kind != found.protocol or DNS_PORT in (found.sport, found.dport)
