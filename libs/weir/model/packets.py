@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+from weir.model.buffer import Buffer
+
 LINKTYPE_NULL = 0
 LINKTYPE_ETHERNET = 1
 LINKTYPE_RAW = 101
@@ -57,4 +59,4 @@ class PacketBlock(msgspec.Struct, frozen=True, kw_only=True, tag="packets", tag_
     """The ring ends here: nothing follows. Its open conversations can be closed."""
     interfaces: dict[int, str] = {}
     """Names of the interface indexes that occur in the block, as far as known."""
-    data: bytes | memoryview = b""
+    data: Buffer = b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from weir.model.buffer import Buffer
 from weir.model.flow import DirectedFlow
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
@@ -64,4 +65,4 @@ class SegmentBlock(msgspec.Struct, frozen=True, kw_only=True, tag="segments", ta
     """`I`: length of the frame on the wire."""
     index: bytes = b""
     """`I`: index of the packet within its packet block."""
-    frames: bytes | memoryview = b""
+    frames: Buffer = b""
