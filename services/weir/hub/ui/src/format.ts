@@ -1,0 +1,95 @@
+import type { Body, Entry, Peer } from "./types";
+
+const CLOCK = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+});
+
+/** Time of day of a capture time in ns since epoch, in the reader's time zone. */
+export function clock(ns: number): string {
+  return CLOCK.format(new Date(ns / 1e6));
+}
+
+/** ISO 8601 in UTC, for titles and details. */
+export function iso(ns: number): string {
+  return new Date(ns / 1e6).toISOString();
+}
+
+export function duration(us: number | undefined): string {
+  if (!us) return "–";
+  if (us < 1000) return `${us.toFixed(0)} µs`;
+  if (us < 1e6) return `${(us / 1000).toFixed(1)} ms`;
+  return `${(us / 1e6).toFixed(1)} s`;
+}
+
+export function size(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (bytes >= 1000 && unit < units.length - 1) {
+    bytes /= 1000;
+    unit += 1;
+  }
+  return `${bytes.toFixed(unit ? 1 : 0)} ${units[unit]}`;
+}
+
+/** Bytes of request and response, of a flow both directions. */
+export function total(entry: Entry): number {
+  const messages = (entry.request?.size ?? 0) + (entry.response?.size ?? 0);
+  if (messages) return messages;
+  return Number(entry.conn_local_bytes ?? 0) + Number(entry.conn_remote_bytes ?? 0);
+}
+
+export function host(peer: Peer): string {
+  if (peer.name) return peer.namespace ? `${peer.name}.${peer.namespace}` : peer.name;
+  const ip = peer.ip ?? "";
+  return ip.includes(":") ? `[${ip}]` : ip;
+}
+
+export function where(peer: Peer): string {
+  return peer.port ? `${host(peer)}:${peer.port}` : host(peer);
+}
+
+/** How an entry went, in one character that reads without colour. */
+export function outcome(entry: Entry): { mark: string; name: string } {
+  if (entry.ok === false) return { mark: "✕", name: "failed" };
+  if (entry.incomplete?.length) return { mark: "◌", name: "incomplete" };
+  if (entry.ok === true) return { mark: "✓", name: "ok" };
+  return { mark: "·", name: "unknown" };
+}
+
+/** A body as text for people: JSON indented, text as it is, other bytes as hexadecimal. */
+export function bodyText(body: Body): string {
+  if (body.data) return hex(body.data);
+  const text = body.text ?? "";
+  const first = text.trimStart()[0];
+  if ((first === "{" || first === "[") && !body.truncated) {
+    try {
+      return JSON.stringify(JSON.parse(text), null, 2);
+    } catch {
+      return text;
+    }
+  }
+  return text;
+}
+
+function hex(base64: string): string {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const lines: string[] = [];
+  for (let at = 0; at < bytes.length; at += 16) {
+    const row = [...bytes.subarray(at, at + 16)];
+    const digits = row.map((b) => b.toString(16).padStart(2, "0")).join(" ");
+    const ascii = row.map((b) => (b >= 32 && b < 127 ? String.fromCharCode(b) : ".")).join("");
+    lines.push(`${at.toString(16).padStart(6, "0")}  ${digits.padEnd(47)}  ${ascii}`);
+  }
+  return lines.join("\n");
+}
+
+/** Text without characters that change the direction of writing or are invisible controls. */
+export function inert(text: string): string {
+  return text.replace(
+    /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
