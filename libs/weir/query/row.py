@@ -106,7 +106,7 @@ def weight_of(sample_rate: Any) -> int:
     """Thousandths of conversations that an entry stands for; nonsense counts as one conversation."""
     if type(sample_rate) not in (int, float) or not 0.0 < sample_rate < 1.0:
         return WEIGHT_UNIT
-    return min(round(WEIGHT_UNIT / max(sample_rate, 1e-9)), MAX_WEIGHT)
+    return int(min(round(WEIGHT_UNIT / max(sample_rate, 1e-9)), MAX_WEIGHT))
 
 
 _Peer = tuple[str, int, str, str, str, str]

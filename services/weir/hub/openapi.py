@@ -1,0 +1,89 @@
+"""The OpenAPI 3.1 document, made from `routes`. Pure."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import msgspec
+
+from weir.hub.routes import ROUTES, ErrorAnswer, Param, Route
+
+_REFUSALS = {
+    "400": "A parameter is wrong",
+    "401": "The token is missing or wrong",
+    "503": "The archive is away, or too much is asked at once",
+}
+
+
+def document() -> dict[str, Any]:
+    types = [route.answer for route in ROUTES if route.answer is not None]
+    answers, components = msgspec.json.schema_components(
+        [*types, ErrorAnswer], ref_template="#/components/schemas/{name}"
+    )
+    schemas = dict(zip(map(id, types), answers, strict=False))
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "weir hub",
+            "version": _version(),
+            "description": "Kubernetes traffic, decoded. Every answer but /healthz needs the token: as a bearer, or "
+            "as the cookie that opening `/?token=…` sets.",
+        },
+        "components": {
+            "schemas": components,
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer"},
+                "cookie": {"type": "apiKey", "in": "cookie", "name": "weir-PORT",
+                           "description": "PORT is the port of the hub"},
+            },
+        },
+        "security": [{"token": []}, {"cookie": []}],
+        "paths": {route.path: {"get": _operation(route, schemas.get(id(route.answer)))} for route in ROUTES},
+    }
+
+
+def _operation(route: Route, schema: dict[str, Any] | None) -> dict[str, Any]:
+    lines = route.doc.split("\n", 1)
+    operation: dict[str, Any] = {
+        "operationId": route.handler,
+        "summary": lines[0].rstrip("."),
+        "responses": {str(route.status): _success(route, schema)} | _failures(route),
+    }
+    if len(lines) > 1:
+        operation["description"] = lines[1].strip()
+    if route.params:
+        operation["parameters"] = [_parameter(param) for param in route.params]
+    if route.open:
+        operation["security"] = []
+    return operation
+
+
+def _success(route: Route, schema: dict[str, Any] | None) -> dict[str, Any]:
+    if not route.media:
+        return {"description": "The WebSocket is open"}
+    return {"description": "The answer", "content": {route.media: {"schema": schema or {"type": "string"}}}}
+
+
+def _failures(route: Route) -> dict[str, Any]:
+    if route.open:
+        return {}
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
+    failures = _REFUSALS | ({"404": "There is none"} if route.not_found else {})
+    return {status: {"description": text, "content": content} for status, text in failures.items()}
+
+
+def _parameter(param: Param) -> dict[str, Any]:
+    made: dict[str, Any] = {"name": param.name, "in": param.where, "description": param.doc, "schema": param.schema}
+    if param.where == "path":
+        made["required"] = True
+    if param.many:
+        made |= {"schema": {"type": "array", "items": param.schema}, "style": "form", "explode": True}
+    return made
+
+
+def _version() -> str:
+    try:
+        return version("weir")
+    except PackageNotFoundError:
+        return "0"

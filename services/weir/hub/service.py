@@ -1,0 +1,109 @@
+"""The I/O shell of `hub`: opens the archive and the tables, listens, and serves until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+from aiohttp import web
+
+from weir.archive.api import Archive
+from weir.archive.open import check_archive, memory_elsewhere
+from weir.bus.topics import CONTROL, ENTRIES, HEALTH
+from weir.errors import HubError
+from weir.hub.app import Hub
+from weir.hub.auth import Gate
+from weir.hub.guard import Guard
+from weir.hub.settings import HubSettings
+from weir.hub.token import TOKEN_FILE, token_of
+from weir.runtime.probes import split_listen
+from weir.runtime.service import Context, Service
+
+log = logging.getLogger("weir.hub")
+
+SHUTDOWN_S = 2.0
+"""Requests that are being answered have so long to end."""
+
+
+class HubService(Service):
+    name = "hub"
+    title = "REST, WebSocket and the page"
+    Settings = HubSettings
+    consumes = (ENTRIES,)
+    reads = (HEALTH, CONTROL)
+
+    settings: HubSettings
+
+    def __init__(self, settings: HubSettings, context: Context) -> None:
+        super().__init__(settings, context)
+        check_archive(settings.archive)
+        self._host, self._port = split_listen(settings.listen, "hub.listen")
+        context.shared["archive.readers"] = True
+
+    async def run(self) -> None:
+        context, settings = self.context, self.settings
+        data_dir = Path(context.shared.get("data_dir") or ".")
+        token = token_of(settings.token, data_dir)
+        archive = await self._open()
+        health, control = await context.bus.table(HEALTH), await context.bus.table(CONTROL)
+        try:
+            hub = Hub(settings, context, archive, health, control)
+            cookie = f"weir-{self._port}"
+            guard = Guard(
+                Gate(token, settings.hosts, self._host), cookie, settings.max_requests, settings.query_timeout_s
+            )
+            guard.refused = lambda reason: context.counts.add("hub.refused", 1, reason)
+            runner = web.AppRunner(
+                hub.application(guard), access_log=None, shutdown_timeout=SHUTDOWN_S, max_line_size=16384
+            )
+            await runner.setup()
+            try:
+                await self._listen(runner)
+                self._announce(runner, token, data_dir)
+                await self._serve(hub)
+            finally:
+                context.shared.pop("hub.url", None)
+                await runner.cleanup()
+        finally:
+            await health.close()
+            await control.close()
+            if context.shared.get("archive") is not archive:
+                await archive.close()
+
+    async def _open(self) -> Archive:
+        shared: Archive | None = self.context.shared.get("archive")
+        if shared is None:
+            raise memory_elsewhere("hub")
+        return shared
+
+    async def _listen(self, runner: web.AppRunner) -> None:
+        try:
+            await web.TCPSite(runner, self._host, self._port).start()
+        except OSError as error:
+            raise HubError(
+                f"cannot listen on {self.settings.listen}: {error.strerror}",
+                hint="something else uses this port: choose another with --hub.listen HOST:PORT (0 for any)",
+            ) from error
+
+    def _announce(self, runner: web.AppRunner, token: str, data_dir: Path) -> None:
+        port = runner.addresses[0][1]
+        shown = self._host if self._host not in ("0.0.0.0", "::") else "localhost"
+        base = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+        self.context.modes["hub.listen"] = base
+        self.context.shared["hub.url"] = f"{base}?token={token}"
+        if self.settings.token:
+            print(f"weir: {base} (with the token that was given)", file=sys.stderr)  # noqa: T201
+        else:
+            print(f"weir: open {base}?token={token}", file=sys.stderr)  # noqa: T201
+            log.info("the token is kept in %s", data_dir / TOKEN_FILE)
+
+    async def _serve(self, hub: Hub) -> None:
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                live = tasks.create_task(hub.live.run())
+                await self.context.stop.wait()
+                live.cancel()
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
