@@ -1,0 +1,115 @@
+"""What entries of every HTTP version have in common: declared fields, and what is derived from a target and headers."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote_plus
+
+import msgspec
+
+from weir.dissect.api import Field
+from weir.model.entry import Message
+
+HTTP_FIELDS = (
+    Field("method", str, "Method of the request, as sent", "Method"),
+    Field("url", str, "Whole URL as far as it is known: scheme, host, path and query"),
+    Field("host", str, "Host that was asked for, with its port if one was given"),
+    Field("path", str, "Path of the URL, without the query", "Path"),
+    Field("query_string", dict, "Parameters of the query by name, decoded; repeated ones are joined with `, `"),
+    Field("status_code", int, "Status of the response", "Status"),
+    Field("reason", str, "Reason phrase of the response (HTTP/1)"),
+    Field("http_version", str, "`1.0`, `1.1`, `2` or `3`; the request's where both are known"),
+    Field("user_agent", str, "User-Agent of the request"),
+    Field("content_type", str, "Media type of the response's body, without parameters, in lower case"),
+    Field("request_cookies", dict, "Cookies that the request carried, by name"),
+    Field("response_cookies", dict, "Cookies that the response set, by name"),
+    Field("request_headers_size", int, "Bytes of the request's head on the wire, the request line included"),
+    Field("request_body_size", int, "Bytes of the request's body, transfer coding undone, content coding not"),
+    Field("response_headers_size", int, "Bytes of the response's head on the wire, the status line included"),
+    Field("response_body_size", int, "Bytes of the response's body, transfer coding undone, content coding not"),
+)
+
+
+class Upgraded(msgspec.Struct, kw_only=True):
+    """`Leave.carry` of an HTTP/1.1 Upgrade: the request that the new protocol answers (RFC 7540 §3.2: on stream 1)."""
+
+    protocol: str
+    """The protocol that the response names in Upgrade, in lower case."""
+    offset: int
+    """Stream offset of the request's first byte."""
+    request: Message
+    fields: dict[str, Any]
+    """Declared fields of the request: `method`, `url`, `path`, …"""
+
+
+def request_fields(method: str, target: str, headers: dict[str, str], scheme: str = "http") -> dict[str, Any]:
+    """Fields of a request. `target` in any of the four forms of RFC 9112 §3.2; `headers` by lower-case name, with
+    `host` filled from `:authority` where there is one."""
+    host = headers.get("host", "")
+    if target.startswith("/"):
+        url = f"{scheme}://{host}{target}" if host else target
+        location = target
+    elif "://" in target:
+        url = target
+        authority, slash, rest = target.partition("://")[2].partition("/")
+        host = authority.rpartition("@")[2] or host
+        location = slash + rest
+    elif method == "CONNECT":
+        url, host, location = target, target, ""
+    else:
+        url = f"{scheme}://{host}" if host else target
+        location = target
+    path, mark, query = location.partition("?")
+    fields: dict[str, Any] = {"method": method, "url": url, "path": path}
+    if host:
+        fields["host"] = host
+    if mark:
+        fields["query_string"] = query_map(query.partition("#")[0])
+    if agent := headers.get("user-agent"):
+        fields["user_agent"] = agent
+    if cookies := headers.get("cookie"):
+        fields["request_cookies"] = cookie_map(cookies)
+    return fields
+
+
+def response_fields(status: int, headers: dict[str, str]) -> dict[str, Any]:
+    """Fields of a response; `headers` by lower-case name, Set-Cookie lines joined with a line feed."""
+    fields: dict[str, Any] = {"status_code": status}
+    if kind := headers.get("content-type"):
+        fields["content_type"] = kind.partition(";")[0].rstrip().lower()
+    if cookies := headers.get("set-cookie"):
+        fields["response_cookies"] = set_cookie_map(cookies)
+    return fields
+
+
+def query_map(query: str) -> dict[str, str]:
+    """`a=1&b=x%20y` as a map. Bytes that are no UTF-8 when decoded become U+FFFD."""
+    found: dict[str, str] = {}
+    for pair in query.split("&"):
+        if not pair:
+            continue
+        name, _, value = pair.partition("=")
+        if "%" in pair or "+" in pair:
+            name, value = unquote_plus(name), unquote_plus(value)
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    return found
+
+
+def cookie_map(header: str) -> dict[str, str]:
+    """A Cookie value (RFC 6265 §4.2); of two cookies with one name the first counts, as it is the more specific."""
+    found: dict[str, str] = {}
+    for pair in header.split(";"):
+        name, equals, value = pair.strip().partition("=")
+        if equals:
+            found.setdefault(name, value)
+    return found
+
+
+def set_cookie_map(header: str) -> dict[str, str]:
+    """Set-Cookie lines, attributes left out; of two with one name the later counts."""
+    found: dict[str, str] = {}
+    for line in header.split("\n"):
+        name, equals, value = line.partition(";")[0].strip().partition("=")
+        if equals:
+            found[name] = value
+    return found
