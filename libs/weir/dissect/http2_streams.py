@@ -1,0 +1,253 @@
+"""What is kept of an HTTP/2 stream while it is open, and the exchange that it becomes; gRPC is told apart here.
+
+Plain values only. Frames, header tables and the question which stream a frame belongs to are `protocols.http2`'s.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qsl, unquote
+
+import msgspec
+
+from weir.dissect.api import Exchange, Limits
+from weir.dissect.bodies import BodyBuffer
+from weir.dissect.framed import NO_REQUEST, NO_RESPONSE
+from weir.dissect.hpack_state import UNKNOWN
+from weir.model.entry import Message
+from weir.model.flow import Side
+
+UNKNOWN_TABLE = "headers refer to a table that was not seen"
+_SHOWN_ELSEWHERE = frozenset({":method", ":path", ":authority", ":status"})
+_GRPC_PREFIX = 5
+GRPC_STATUS = (
+    "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+    "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED",
+    "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+)
+
+
+class Grpc(msgspec.Struct):
+    """Messages of one direction, counted by their prefixes: a flag byte and a length of four bytes."""
+
+    messages: int = 0
+    """That were begun."""
+    size: int = 0
+    """Their announced bytes together, prefixes left out."""
+    compressed: bool = False
+    """At least one is."""
+    prefix: bytes = b""
+    left: int = 0
+    lost: bool = False
+    """Bytes are missing: prefixes cannot be found any more."""
+
+    def feed(self, data: bytes) -> None:
+        at, size = 0, len(data)
+        while at < size and not self.lost:
+            if self.left:
+                step = min(self.left, size - at)
+                self.left -= step
+                at += step
+                continue
+            step = _GRPC_PREFIX - len(self.prefix)
+            self.prefix += data[at : at + step]
+            at += step
+            if len(self.prefix) == _GRPC_PREFIX:
+                flags, self.left = self.prefix[0], int.from_bytes(self.prefix[1:])
+                self.prefix = b""
+                if flags & 0x80:  # the trailers of gRPC-Web
+                    continue
+                self.messages += 1
+                self.size += self.left
+                self.compressed = self.compressed or bool(flags & 1)
+
+
+class Half(msgspec.Struct):
+    """One direction of a stream."""
+
+    timestamp: int
+    end: int
+    size: int = 0
+    """Bytes of frames, their headers included."""
+    header_size: int = 0
+    """Bytes of header blocks as they were encoded."""
+    headers: list[tuple[str, str]] | None = None
+    trailers: list[tuple[str, str]] = []
+    body: BodyBuffer = msgspec.field(default_factory=BodyBuffer)
+    grpc: Grpc | None = None
+    closed: bool = False
+
+    def get(self, name: str) -> str:
+        for fields in (self.headers or (), self.trailers):
+            for key, value in fields:
+                if key == name:
+                    return value
+        return ""
+
+    def held(self) -> int:
+        """Bytes that this keeps in memory, about."""
+        return len(self.body.kept) + field_cost(self.headers or []) + field_cost(self.trailers)
+
+
+def field_cost(fields: list[tuple[str, str]]) -> int:
+    """Bytes that header fields are counted with, as RFC 7541 §4.1 does."""
+    return sum(len(name) + len(value) + 32 for name, value in fields)
+
+
+class Stream(msgspec.Struct):
+    offset: int
+    side: Side
+    request: Half | None = None
+    response: Half | None = None
+    pushed: bool = False
+    upgrade: Exchange | None = None
+    """The HTTP/1.1 request that this stream answers (h2c), as the dissector of HTTP/1 gave it."""
+    reset: str = ""
+    weird: list[str] = []
+    incomplete: list[str] = []
+
+    def half(self, side: Side) -> Half | None:
+        return self.request if side is Side.CLIENT else self.response
+
+    def note(self, reason: str) -> None:
+        if reason not in self.incomplete:
+            self.incomplete.append(reason)
+
+    def odd(self, what: str) -> None:
+        if what not in self.weird and len(self.weird) < 16:
+            self.weird.append(what)
+
+    def is_grpc(self) -> bool:
+        halves = [half for half in (self.request, self.response) if half is not None]
+        return any(half.get("content-type").startswith("application/grpc") for half in halves) or (
+            self.response is not None and self.response.get("grpc-status") != ""
+        )
+
+
+def exchange(number: int, stream: Stream, limits: Limits) -> Exchange:
+    """The entry of a stream that is over, or of which no more will be seen."""
+    request, response = stream.request, stream.response
+    grpc = stream.is_grpc()
+    fields = _http_fields(request, response)
+    if stream.pushed:
+        fields["http_pushed"] = True
+    ok = _http_ok(fields, stream)
+    if grpc:
+        fields.update(_grpc_fields(fields.get("path", ""), request, response))
+        ok = None if response is None and not stream.reset else ok is not False and fields["grpc_status"] == 0
+    incomplete = list(stream.incomplete)
+    if stream.upgrade is not None:
+        fields = {**stream.upgrade.fields, **fields}
+    elif request is None:
+        incomplete.append(NO_REQUEST)
+    elif not request.closed and not stream.reset:
+        incomplete.append("end of the request not seen")
+    if response is None:
+        incomplete.append(NO_RESPONSE)
+    elif not response.closed and not stream.reset:
+        incomplete.append("end of the response not seen")
+    return Exchange(
+        protocol="grpc" if grpc else "http",
+        side=stream.side,
+        offset=stream.offset,
+        stream_id=number,
+        request=stream.upgrade.request if stream.upgrade else _message(request, limits),
+        response=_message(response, limits),
+        fields=fields,
+        ok=ok,
+        summary=_summary(fields, grpc, stream),
+        weird=stream.weird,
+        incomplete=incomplete,
+    )
+
+
+def join(fields: list[tuple[str, str]]) -> dict[str, str]:
+    """Header fields as entries show them; pseudo-fields that have variables of their own are left to these."""
+    headers: dict[str, str] = {}
+    for name, value in fields:
+        if name in _SHOWN_ELSEWHERE:
+            continue
+        if name in headers:
+            # A cookie may be split into crumbs (RFC 9113 §8.2.3); a Set-Cookie may contain commas.
+            between = "; " if name == "cookie" else "\n" if name == "set-cookie" else ", "
+            headers[name] += between + value
+        else:
+            headers[name] = value
+    return headers
+
+
+def _message(half: Half | None, limits: Limits) -> Message | None:
+    if half is None:
+        return None
+    return Message(
+        timestamp=half.timestamp,
+        end=half.end,
+        size=half.size,
+        headers=join(half.headers or []),
+        trailers=join(half.trailers),
+        body=half.body.finish(limits),
+    )
+
+
+def _http_fields(request: Half | None, response: Half | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {"http_version": "2"}
+    if request is not None:
+        fields.update(_request_fields(request))
+        fields["request_headers_size"] = request.header_size
+        fields["request_body_size"] = request.body.size
+    if response is not None:
+        status = response.get(":status")
+        if status.isdecimal():
+            fields["status_code"] = int(status)
+        fields["response_headers_size"] = response.header_size
+        fields["response_body_size"] = response.body.size
+    return fields
+
+
+def _request_fields(request: Half) -> dict[str, Any]:
+    if request.headers is None:
+        return {}
+    target, host = request.get(":path"), request.get(":authority") or request.get("host")
+    path, _, query = target.partition("?")
+    fields: dict[str, Any] = {
+        "method": request.get(":method"), "url": host + target, "path": path, "host": host
+    }
+    if query:
+        fields["query_string"] = dict(parse_qsl(query, keep_blank_values=True))
+    return {name: value for name, value in fields.items() if value}
+
+
+def _http_ok(fields: dict[str, Any], stream: Stream) -> bool | None:
+    if stream.reset:
+        return False
+    status = fields.get("status_code")
+    return None if status is None else 100 <= status < 400
+
+
+def _grpc_fields(path: str, request: Half | None, response: Half | None) -> dict[str, Any]:
+    service, _, _ = path.removeprefix("/").rpartition("/")
+    status = response.get("grpc-status") if response else ""
+    fields: dict[str, Any] = {
+        "grpc_method": path.removeprefix("/"),
+        "grpc_service": service,
+        "grpc_status": int(status) if status.isdecimal() else -1,
+        "grpc_message": unquote(response.get("grpc-message")) if response else "",
+    }
+    for name, half in (("request", request), ("response", response)):
+        if half is not None and half.grpc is not None:
+            fields[f"grpc_{name}_messages"] = half.grpc.messages
+            fields[f"grpc_{name}_size"] = half.grpc.size
+            if half.grpc.compressed:
+                fields["grpc_compressed"] = True
+    return fields
+
+
+def _summary(fields: dict[str, Any], grpc: bool, stream: Stream) -> str:
+    if grpc:
+        status = fields["grpc_status"]
+        end = GRPC_STATUS[status] if 0 <= status < len(GRPC_STATUS) else ""
+        what = fields["grpc_method"] or UNKNOWN
+    else:
+        end = str(fields.get("status_code", ""))
+        what = f"{fields.get('method', UNKNOWN)} {fields.get('path', UNKNOWN)}" if stream.request else ""
+    return " → ".join(part for part in (what, stream.reset or end) if part)
