@@ -20,6 +20,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
+import msgspec
+
 from weir.model.counts import Counts
 from weir.model.flow import DirectedFlow
 from weir.model.packets import PacketBlock
@@ -86,8 +88,29 @@ class Policy(Protocol):
         ...
 
 
+class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Ceilings; each is there because somebody's packets would otherwise make memory grow without end."""
+
+    flows: int = 131_072
+    """Directed flows that are remembered; of more, all are forgotten."""
+    rings: int = 4096
+    """Rings and scopes that are remembered, likewise."""
+    fragment_ns: int = 30_000_000_000
+    """How long a fragment waits for the others of its datagram (as Linux: net.ipv4.ipfrag_time)."""
+    fragment_datagrams: int = 1024
+    """Datagrams that may be incomplete at once; of more, the oldest is given up."""
+    fragment_bytes: int = 4 << 20
+    """Bytes of fragments that may wait, likewise."""
+    segment_bytes: int = (4 << 20) - 65_536
+    """Bytes of an encoded segment block; packets beyond are dropped (`block_full`)."""
+
+
 class HeaderEngine(Protocol):
     counts: Counts
+
+    def held(self) -> dict[str, int]:
+        """What it remembers: `flows`, `fragments` (datagrams that are incomplete) and `fragment_bytes`."""
+        ...
 
     def segments(self, block: PacketBlock, partition: int, offset: int) -> list[SegmentBlock]:
         """What `block`, which lay at `partition` and `offset` of `weir.packets`, holds for each shard.

@@ -12,14 +12,10 @@ from bisect import bisect_left
 from collections.abc import Hashable
 from typing import NamedTuple
 
-from weir.engine.api import Drop
+from weir.engine.api import Drop, EngineLimits
 from weir.net.ip import Fragment, Ip, checksum
 from weir.net.link import Buffer
 
-TIMEOUT_NS = 30_000_000_000
-"""As Linux: net.ipv4.ipfrag_time."""
-MAX_DATAGRAMS = 1024
-MAX_BYTES = 4 << 20
 _OVERHEAD = 128
 """Bytes that a held fragment costs beside its payload: tiny fragments must not outgrow the ceiling."""
 _MAX_DATAGRAM = 65535
@@ -51,12 +47,10 @@ class _Partial:
 class Fragments:
     """All the datagrams that are being joined, the oldest first."""
 
-    def __init__(
-        self, *, timeout_ns: int = TIMEOUT_NS, max_datagrams: int = MAX_DATAGRAMS, max_bytes: int = MAX_BYTES
-    ) -> None:
-        self._timeout_ns = timeout_ns
-        self._max_datagrams = max_datagrams
-        self._max_bytes = max_bytes
+    def __init__(self, limits: EngineLimits) -> None:
+        self._timeout_ns = limits.fragment_ns
+        self._max_datagrams = limits.fragment_datagrams
+        self._max_bytes = limits.fragment_bytes
         self._partials: dict[tuple[Hashable, ...], _Partial] = {}
         self._bytes = 0
         self.lost = 0
@@ -73,7 +67,8 @@ class Fragments:
     def add(self, ring: Ring, place: Hashable, ts_ns: int, data: Buffer, ip: Ip, end: int) -> Joined | Drop:
         """Take the fragment with header `ip` in `data`, captured up to `end`.
 
-        `place` keeps scopes and interfaces apart. The last fragment to come gives the whole packet, all others the reason why there is none.
+        `place` keeps scopes and interfaces apart. The last fragment to come gives the whole packet, all others the
+        reason why there is none.
         """
         piece = ip.fragment
         assert piece is not None

@@ -12,7 +12,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from weir.engine.api import Decision, Drop, Policy
+from weir.engine.api import Decision, Drop, EngineLimits, Policy
 from weir.engine.fragments import Fragments, Joined
 from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, frames
 from weir.engine.headers import Headers, Piece, read_headers
@@ -28,9 +28,6 @@ OWNERSHIP_NS = 1_000_000_000
 """How long an interface owns a directed flow after its last packet: short, because interfaces fail."""
 PASS_ON_NS = 500_000_000
 """How old the last block of a ring for a shard must be before an empty one passes the clock on."""
-MAX_FLOWS = 131_072
-MAX_RINGS = 4096
-MAX_SEGMENT_BYTES = (4 << 20) - 65_536
 MAX_JOINS = 4
 """Fragments within fragments (of tunnels), as with `headers.MAX_TUNNELS`."""
 
@@ -108,25 +105,24 @@ class PureHeaderEngine:
     """See `weir.engine.api.HeaderEngine`. `short_cut=False` sends every packet the general way."""
 
     def __init__(
-        self, policy: Policy, *, shards: int, short_cut: bool = True, max_flows: int = MAX_FLOWS,
-        max_segment_bytes: int = MAX_SEGMENT_BYTES, fragments: Fragments | None = None,
+        self, policy: Policy, *, shards: int, limits: EngineLimits | None = None, counts: Counts | None = None,
+        short_cut: bool = True,
     ) -> None:
-        self.counts = Counts()
-        self.fragments = fragments or Fragments()
+        self.counts = Counts() if counts is None else counts
         self._policy = policy
         self._shards = shards
+        self._limits = limits or EngineLimits()
         self._short_cut = short_cut
-        self._max_flows = max_flows
-        self._max_segment_bytes = max_segment_bytes
+        self._fragments = Fragments(self._limits)
         self._known: dict[tuple[str, str], dict[bytes, _Known]] = {}
         self._flows = 0
         self._version = -1
         self._passed: dict[tuple[str, int], tuple[int, list[int]]] = {}
 
-    @property
-    def flows(self) -> int:
-        """Directed flows that are remembered."""
-        return self._flows
+    def held(self) -> dict[str, int]:
+        return {
+            "flows": self._flows, "fragments": len(self._fragments), "fragment_bytes": self._fragments.held_bytes,
+        }
 
     def segments(self, block: PacketBlock, partition: int, offset: int) -> list[SegmentBlock]:
         self._version = self._policy.version
@@ -135,9 +131,9 @@ class PureHeaderEngine:
         count = max(block.count, 0)
         self.counts.add("filter.packets", count)
         self._drop(Drop.MALFORMED_BLOCK, count - read)
-        self.fragments.expire((block.node, block.ring), block.clock_ns)
-        self.counts.lose("filter.fragments", self.fragments.lost)
-        self.fragments.lost = 0
+        self._fragments.expire((block.node, block.ring), block.clock_ns)
+        self.counts.lose("filter.fragments", self._fragments.lost)
+        self._fragments.lost = 0
         self._bound()
         return self._finish(work, partition, offset)
 
@@ -210,7 +206,7 @@ class PureHeaderEngine:
         if piece.tunnels:
             self.counts.add("filter.tunnel")
         block = work.block
-        return self.fragments.add((block.node, block.ring), (block.scope, interface), ts_ns, data, piece.ip, end)
+        return self._fragments.add((block.node, block.ring), (block.scope, interface), ts_ns, data, piece.ip, end)
 
     def _place(
         self, work: _Work, index: int, ts_ns: int, interface: int, found: Headers, frame: _Frame
@@ -268,11 +264,12 @@ class PureHeaderEngine:
     def _finish(self, work: _Work, partition: int, offset: int) -> list[SegmentBlock]:
         block, source = work.block, work.source()
         due = self._due(block)
+        limit = self._limits.segment_bytes
         flow_bytes = FLOW_BYTES + len(block.scope.encode())
         made: list[SegmentBlock] = []
         for shard, built in enumerate(work.builders):
-            if len(source) + built.overhead(flow_bytes) > self._max_segment_bytes:
-                self._drop(Drop.BLOCK_FULL, built.cut_to(self._max_segment_bytes, flow_bytes))
+            if len(source) + built.overhead(flow_bytes) > limit:
+                self._drop(Drop.BLOCK_FULL, built.cut_to(limit, flow_bytes))
             self.counts.add("filter.segments", len(built.rows))
             if not (built.rows or due[shard]):
                 continue
@@ -310,11 +307,11 @@ class PureHeaderEngine:
 
     def _bound(self) -> None:
         """Forget everything rather than grow; what is still there is decided anew when it is seen again."""
-        if self._flows > self._max_flows or len(self._known) > MAX_RINGS:
+        if self._flows > self._limits.flows or len(self._known) > self._limits.rings:
             self.counts.lose("filter.flows_forgotten", self._flows)
             self._known.clear()
             self._flows = 0
-        if len(self._passed) > MAX_RINGS:
+        if len(self._passed) > self._limits.rings:
             self._passed.clear()
 
 
