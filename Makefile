@@ -35,10 +35,10 @@ check: $(DEVELOPING) ## Lint, types, import rules, types of the page
 	$(if $(PAGE),deploy/page/build.sh check)
 
 golden: $(DEVELOPING) ## Write the expected entries of the captures in tests/captures anew
-	$(BIN)/python -m weir.testing.golden $(ARGS)
+	$(BIN)/python tests/captures/golden.py $(ARGS)
 
 generate: $(DEVELOPING) ## Write docs/reference anew from the declarations
-	$(BIN)/python -m weir.testing.reference $(ARGS)
+	$(BIN)/python docs/generate.py $(ARGS)
 
 bench: $(DEVELOPING) ## Speed and memory, as ratios against anchors measured in the same run
 	$(BIN)/python tests/bench/run.py $(ARGS)

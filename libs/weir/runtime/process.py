@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -96,21 +96,10 @@ def make_host(
     )
 
 
-async def run_host(host: Host, on_ready: Callable[[], None] | None = None) -> None:
+async def run_host(host: Host) -> None:
     """Run until a signal or the end of the input, with the drain."""
     async with signals(host):
-        running = asyncio.ensure_future(host.run())
-        ready = asyncio.ensure_future(host.ready.wait())
-        try:
-            await asyncio.wait({running, ready}, return_when=asyncio.FIRST_COMPLETED)
-            if ready.done() and on_ready is not None:
-                on_ready()
-            await running
-        finally:
-            ready.cancel()
-            if not running.done():
-                running.cancel()
-            await asyncio.gather(running, ready, return_exceptions=True)
+        await host.run()
 
 
 def set_up_logging(level: str) -> None:

@@ -81,8 +81,7 @@ class Host:
                 return
             async with asyncio.TaskGroup() as group, serve_probes(self.settings.listen, self.totals, self.healthy):
                 group.create_task(beat(self.bus, self.totals, self._clock, self.settings.heartbeat_s, quiet))
-                for hosted in self.hosted:
-                    hosted.task = group.create_task(self._guard(hosted.service), name=hosted.service.name)
+                await self._launch(group)
                 self.ready.set()
                 await self._until_over()
                 await self._drain()
@@ -118,6 +117,25 @@ class Host:
             for task in (start, stopped):
                 task.cancel()
             await asyncio.gather(start, stopped, return_exceptions=True)
+
+    async def _launch(self, group: asyncio.TaskGroup) -> None:
+        """Start the stages; first those that make configuration, so that nothing is read before it is known what is
+        wanted."""
+        first = [hosted for hosted in self.hosted if self._configures(hosted.service)]
+        for hosted in first:
+            hosted.task = group.create_task(self._guard(hosted.service), name=hosted.service.name)
+        for hosted in first:
+            ready = asyncio.ensure_future(hosted.service.context.ready.wait())
+            assert hosted.task is not None
+            await asyncio.wait({ready, hosted.task}, return_when=asyncio.FIRST_COMPLETED)
+            ready.cancel()
+        for hosted in self.hosted:
+            if hosted.task is None:
+                hosted.task = group.create_task(self._guard(hosted.service), name=hosted.service.name)
+
+    def _configures(self, service: Service) -> bool:
+        read = {topic for other in self.hosted for topic in other.service.reads if other.service is not service}
+        return not service.consumes and bool(read & set(service.produces))
 
     async def _guard(self, service: Service) -> None:
         try:

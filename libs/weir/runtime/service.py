@@ -21,6 +21,8 @@ class Context(msgspec.Struct, kw_only=True):
     clock: Clock = msgspec.field(default_factory=SystemClock)
     stop: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
     """Set when the process drains: finish what was taken, flush, mark, leave."""
+    ready: asyncio.Event = msgspec.field(default_factory=asyncio.Event)
+    """Set by a stage that makes configuration when others of its process may rely on it."""
     instance: str = "weir"
     """Name of the installation: topic prefix, groups, locks."""
     cluster: str = ""

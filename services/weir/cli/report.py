@@ -1,11 +1,8 @@
-"""What a process tells its user at its start and at its end."""
+"""What a process tells its user at its end."""
 
 from __future__ import annotations
 
-import sys
-
 from weir.runtime.health import Totals
-from weir.runtime.run import Host
 
 SEEN = (
     ("capture.packets", "packets captured"),
@@ -15,14 +12,6 @@ SEEN = (
     ("decode.entries", "entries decoded"),
     ("store.entries", "entries stored"),
 )
-
-
-def announce(host: Host) -> None:
-    """Tell where the page is, if this process has one."""
-    for hosted in host.hosted:
-        url = getattr(hosted.service, "url", "")
-        if url:
-            print(f"weir: the page is at {url}", file=sys.stderr, flush=True)
 
 
 def summary(totals: Totals) -> str:

@@ -39,6 +39,7 @@ class TargetsService(Service):
                 await bus.publish(CONTROL, [Record(key, document)])
             await bus.flush()
             context.modes["targets"] = ", ".join(document.targets) or "none: connections only, no payload"
+            context.ready.set()
             await context.stop.wait()
         finally:
             await control_table.close()

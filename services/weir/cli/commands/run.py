@@ -17,7 +17,7 @@ import asyncio
 import sys
 
 from weir.cli.flags import add_settings, flags_of
-from weir.cli.report import announce, summary
+from weir.cli.report import summary
 from weir.cli.stages import STAGES
 from weir.errors import SettingsError
 from weir.runtime.process import load_settings, make_host, run_host, sections, set_up_logging
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     set_up_logging(loaded["runtime"].log_level)
     host = make_host(stages, loaded)
     try:
-        asyncio.run(run_host(host, lambda: announce(host)))
+        asyncio.run(run_host(host))
     finally:
         print(summary(host.totals), file=sys.stderr)
     return 0

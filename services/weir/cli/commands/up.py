@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from weir.cli.flags import add_settings, flags_of
-from weir.cli.report import announce, summary
+from weir.cli.report import summary
 from weir.cli.stages import STAGES
 from weir.errors import PermissionMissing
 from weir.runtime.process import load_settings, make_host, run_host, sections, set_up_logging
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     flags = flags_of(args)
     for name, paths in SHORT.items():
         if (value := getattr(args, name)) is not None:
-            flags |= {path: value for path in paths}
+            flags |= dict.fromkeys(paths, value)
     flags["bus.url"] = ""
     if args.file and not args.target:
         # A file that is named is its own target.
@@ -82,7 +82,7 @@ async def _up(loaded: Loaded, shared: dict[str, Any]) -> int:
 
 async def _watch(host: Host) -> None:
     try:
-        await run_host(host, lambda: announce(host))
+        await run_host(host)
     finally:
         print(summary(host.totals), file=sys.stderr)
 
