@@ -95,7 +95,7 @@ def entry_page() -> str:
         (entry.Body, "`body`"),
     ):
         out += [f"## {title}\n", struct_table(struct, entry)]
-    out.append("## Fields by protocol\n\nThey stand at the top level of the entry; an absent one has its type's empty value.\n")
+    out.append("## Fields by protocol\n\nThey stand at the top level; an absent one has its type's empty value.\n")
     for dissector in Registry(Limits()).all():
         out += [f"### {dissector.title}\n", f"`protocol`: {', '.join(f'`{p}`' for p in dissector.protocols)}\n"]
         out.append(fields_table(dissector.fields))
@@ -110,12 +110,14 @@ def fields_table(fields: Iterable[Field]) -> str:
 
 
 def topics_page() -> str:
-    out = ["# Topics\n", TOPICS_NOTE, "| topic | key | cleanup | retention | largest value | partitions |", "|---|---|---|---|---|---|"]
+    out = ["# Topics\n", TOPICS_NOTE, "| topic | key | cleanup | retention | largest value | partitions |"]
+    out.append("|---|---|---|---|---|---|")
     for topic in TOPICS:
         keep = "newest of each key" if topic.cleanup == "compact" else f"{topic.retention_s} s" + (
             f" or {topic.retention_bytes >> 20} MiB a partition" if topic.retention_bytes > 0 else "")
         shards = "one a shard" if topic.sharded else "1"
-        out.append(f"| `{topic.name}` | {topic.key} | {topic.cleanup} | {keep} | {topic.max_bytes >> 10} KiB | {shards} |")
+        largest = f"{topic.max_bytes >> 10} KiB"
+        out.append(f"| `{topic.name}` | {topic.key} | {topic.cleanup} | {keep} | {largest} | {shards} |")
     modules: dict[object, ModuleType] = {
         packets.PacketBlock: packets, segments.SegmentBlock: segments, control.EndpointRecord: control,
         control.Rule: control, control.Control: control, health.SnapshotChunk: health, health.Heartbeat: health,
@@ -124,7 +126,8 @@ def topics_page() -> str:
     for topic in TOPICS:
         secret = " It carries raw payload or keys: to be readable by weir alone." if topic.secret else ""
         out += [f"\n## {topic.name}\n", topic.doc + secret + "\n"]
-        out.append(struct_table(topic.value, modules[topic.value]) if topic.value in modules else "See [the entry](entry.md).\n")
+        known = topic.value in modules
+        out.append(struct_table(topic.value, modules[topic.value]) if known else "See [the entry](entry.md).\n")
     out += ["## Who takes and makes what\n", "```mermaid", as_mermaid(STAGES.values(), "weir"), "```\n",
             "```", as_text(STAGES.values(), "weir"), "```\n"]
     return "\n".join(out)
