@@ -1,0 +1,1 @@
+"""What tests share: servers to start, packets to make. Nothing at run time imports it."""
