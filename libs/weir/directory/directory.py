@@ -146,6 +146,8 @@ def _plain(address: bytes) -> bytes:
 
 
 def _place_of(record: EndpointRecord) -> tuple[int, _Place] | None:
+    if "%" in record.address:
+        return None
     try:
         network = ipaddress.ip_network(record.address, strict=False)
     except ValueError:

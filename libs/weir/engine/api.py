@@ -8,8 +8,8 @@ once for each directed flow and remembers the answer. It knows no clock and no t
     filter.segments             packets that were passed on
     filter.dropped{reason}      packets that were not, by `Drop`
     filter.tunnel               packets that were found inside a tunnel and counted as themselves
+    filter.flows_forgotten      directed flows whose cached decision and owner went because there were too many
     lost.filter.fragments       fragments whose datagram was never completed
-    lost.filter.flows_forgotten directed flows whose cached decision and owner went because there were too many
 
 At all times packets = segments + all that was dropped. A fragment counts as dropped (`fragment_held`) when it comes;
 the one that completes its datagram becomes the segment.

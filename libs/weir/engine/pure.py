@@ -308,7 +308,7 @@ class PureHeaderEngine:
     def _bound(self) -> None:
         """Forget everything rather than grow; what is still there is decided anew when it is seen again."""
         if self._flows > self._limits.flows or len(self._known) > self._limits.rings:
-            self.counts.lose("filter.flows_forgotten", self._flows)
+            self.counts.add("filter.flows_forgotten", self._flows)
             self._known.clear()
             self._flows = 0
         if len(self._passed) > self._limits.rings:

@@ -22,10 +22,10 @@ class FilterSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = 131_072
     sticky: Annotated[
         int,
-        Meta(ge=1024, le=16_777_216, description="Conversations that keep their sampling decision when the share changes."),
+        Meta(ge=1024, le=16_777_216, description="Conversations that keep their decision when the share changes."),
     ] = 65_536
     fragments_bytes: Annotated[
-        int, Meta(ge=65_536, le=1 << 30, description="Bytes of fragments that may wait for the rest of their datagrams.")
+        int, Meta(ge=65_536, le=1 << 30, description="Bytes of fragments that may wait for the others.")
     ] = 4 << 20
     fragments_datagrams: Annotated[
         int, Meta(ge=1, le=1_000_000, description="Datagrams that may wait for fragments at once.")
