@@ -9,11 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from weir.dissect import http2_frames as frames
-from weir.dissect.api import Exchange, GiveUp, Limits, Output
+from weir.dissect.api import GiveUp, Limits, Output
 from weir.dissect.bodies import codings_of
 from weir.dissect.buffer import Buffer
 from weir.dissect.hpack_state import BLOCK_LIMIT, Fields, Table, decode
 from weir.dissect.http2_streams import UNKNOWN_TABLE, Grpc, Half, Stream, exchange, field_cost
+from weir.dissect.httpfields import Upgraded
 from weir.model.flow import Side
 
 REMEMBERED = 256
@@ -115,14 +116,10 @@ class Connection(msgspec.Struct):
             self.weird.append(what)
 
 
-def upgraded(state: Connection, request: Exchange) -> None:
-    """The connection began as HTTP/1.1: `request` asked for the upgrade, and is answered on stream 1 (RFC 7540 §3.2).
-
-    `request` has the request's `Message`, fields and offset, as an exchange without its response would.
-    """
-    at = request.request.timestamp if request.request else 0
-    half = Half(timestamp=at, end=at, closed=True)
-    state.streams[1] = Stream(offset=request.offset, side=request.side, request=half, upgrade=request)
+def upgraded(state: Connection, asked: Upgraded) -> None:
+    """The connection began as HTTP/1.1: the request that asked for the upgrade is answered on stream 1."""
+    half = Half(timestamp=asked.request.timestamp, end=asked.request.end, closed=True)
+    state.streams[1] = Stream(offset=asked.offset, side=Side.CLIENT, request=half, upgrade=asked)
     state.last_client = 1
 
 

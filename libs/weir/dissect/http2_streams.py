@@ -6,7 +6,7 @@ Plain values only. Frames, header tables and the question which stream a frame b
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 import msgspec
 
@@ -14,6 +14,7 @@ from weir.dissect.api import Exchange, Limits
 from weir.dissect.bodies import BodyBuffer
 from weir.dissect.framed import NO_REQUEST, NO_RESPONSE
 from weir.dissect.hpack_state import UNKNOWN
+from weir.dissect.httpfields import Upgraded, request_fields, response_fields
 from weir.model.entry import Message
 from weir.model.flow import Side
 
@@ -100,8 +101,8 @@ class Stream(msgspec.Struct):
     request: Half | None = None
     response: Half | None = None
     pushed: bool = False
-    upgrade: Exchange | None = None
-    """The HTTP/1.1 request that this stream answers (h2c), as the dissector of HTTP/1 gave it."""
+    upgrade: Upgraded | None = None
+    """The HTTP/1.1 request that this stream answers (h2c)."""
     reset: str = ""
     weird: list[str] = []
     incomplete: list[str] = []
@@ -128,7 +129,7 @@ def exchange(number: int, stream: Stream, limits: Limits) -> Exchange:
     """The entry of a stream that is over, or of which no more will be seen."""
     request, response = stream.request, stream.response
     grpc = stream.is_grpc()
-    fields = _http_fields(request, response)
+    fields = _http_fields(stream)
     if stream.pushed:
         fields["http_pushed"] = True
     ok = _http_ok(fields, stream)
@@ -136,9 +137,7 @@ def exchange(number: int, stream: Stream, limits: Limits) -> Exchange:
         fields.update(_grpc_fields(fields.get("path", ""), request, response))
         ok = None if response is None and not stream.reset else ok is not False and fields["grpc_status"] == 0
     incomplete = list(stream.incomplete)
-    if stream.upgrade is not None:
-        fields = {**stream.upgrade.fields, **fields}
-    elif request is None:
+    if request is None:
         incomplete.append(NO_REQUEST)
     elif not request.closed and not stream.reset:
         incomplete.append("end of the request not seen")
@@ -189,31 +188,33 @@ def _message(half: Half | None, limits: Limits) -> Message | None:
     )
 
 
-def _http_fields(request: Half | None, response: Half | None) -> dict[str, Any]:
-    fields: dict[str, Any] = {"http_version": "2"}
-    if request is not None:
-        fields.update(_request_fields(request))
+def _http_fields(stream: Stream) -> dict[str, Any]:
+    request, response = stream.request, stream.response
+    fields: dict[str, Any] = {}
+    if stream.upgrade is not None:
+        fields.update(stream.upgrade.fields)
+    elif request is not None:
+        if request.headers is not None:
+            fields.update(_request_fields(request))
         fields["request_headers_size"] = request.header_size
         fields["request_body_size"] = request.body.size
     if response is not None:
         status = response.get(":status")
         if status.isdecimal():
-            fields["status_code"] = int(status)
+            fields.update(response_fields(int(status), join(response.headers or [])))
         fields["response_headers_size"] = response.header_size
         fields["response_body_size"] = response.body.size
+    fields["http_version"] = "2"
     return fields
 
 
 def _request_fields(request: Half) -> dict[str, Any]:
-    if request.headers is None:
-        return {}
-    target, host = request.get(":path"), request.get(":authority") or request.get("host")
-    path, _, query = target.partition("?")
-    fields: dict[str, Any] = {
-        "method": request.get(":method"), "url": host + target, "path": path, "host": host
-    }
-    if query:
-        fields["query_string"] = dict(parse_qsl(query, keep_blank_values=True))
+    """Like those of HTTP/1; what stands in a table that was not seen is left out."""
+    headers = join(request.headers or [])
+    if authority := request.get(":authority"):
+        headers["host"] = authority
+    scheme = request.get(":scheme") or "http"
+    fields = request_fields(request.get(":method"), request.get(":path"), headers, scheme)
     return {name: value for name, value in fields.items() if value}
 
 

@@ -25,10 +25,11 @@ from hyperframe.frame import (
 
 from weir.dissect import http2_connection as connection
 from weir.dissect import http2_frames as frames
-from weir.dissect.api import Data, Exchange, Field, Limits, Output, Probe
+from weir.dissect.api import Data, Field, Limits, Output, Probe
 from weir.dissect.hpack_state import BLOCK_LIMIT, UNKNOWN, decode, joined
 from weir.dissect.http2_connection import Block, Connection, Direction
 from weir.dissect.http2_frames import HEADER, FrameHeader, Malformed
+from weir.dissect.httpfields import HTTP_FIELDS, Upgraded
 from weir.model.flow import Side
 
 _MALFORMED_LIMIT = 64
@@ -44,17 +45,7 @@ class Http2:
     transports = frozenset({"tcp"})
     ports = frozenset({50051})
     fields = (
-        Field("method", str, "Method of the request", "Method"),
-        Field("url", str, "Host and target of the request"),
-        Field("path", str, "Path of the request, without the query", "Path"),
-        Field("host", str, "Host that was asked for"),
-        Field("query_string", dict, "Parameters of the query"),
-        Field("status_code", int, "Status of the response", "Status"),
-        Field("http_version", str, "`1.0`, `1.1` or `2`"),
-        Field("request_headers_size", int, "Bytes of the request's header fields on the wire"),
-        Field("request_body_size", int, "Bytes of the request's body"),
-        Field("response_headers_size", int, "Bytes of the response's header fields on the wire"),
-        Field("response_body_size", int, "Bytes of the response's body"),
+        *HTTP_FIELDS,
         Field("http_pushed", bool, "The server pushed this response unasked"),
         Field("grpc_method", str, "gRPC method as `package.Service/Method`"),
         Field("grpc_service", str, "gRPC service as `package.Service`"),
@@ -84,7 +75,7 @@ class Http2:
             for direction in (state.client, state.server):
                 direction.lose_sync(anchored=True)
             state.client.preface = True
-        if isinstance(carry, Exchange):
+        if isinstance(carry, Upgraded):
             connection.upgraded(state, carry)
         return state
 
