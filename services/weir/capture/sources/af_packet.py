@@ -1,0 +1,277 @@
+"""Live packets of Linux by AF_PACKET: TPACKET_V3 rings whose blocks are handed over whole, behind a classic BPF filter.
+
+Packets are stamped by the kernel before they reach the ring. The clock that a ring tells stays behind them: behind the
+last stamp of a block by what CPUs may overtake each other, and without packets behind the wall clock by the time that
+a block can stay open.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator
+from typing import ClassVar
+
+import msgspec
+
+from weir.capture.bpf.expression import Choice, choice
+from weir.capture.bpf.libpcap import UnavailableError, compile_expression, version
+from weir.capture.bpf.program import REJECT, Program, accept, from_network_header
+from weir.capture.own import OWN_ENDS, own_ends
+from weir.capture.ring import Ring
+from weir.capture.settings import CaptureSettings
+from weir.capture.tpacket import PacketRing, RingBlock
+from weir.errors import SettingsError, SourceError
+from weir.model.control import OUTLINE, Control
+from weir.model.packets import LINKTYPE_BY_HATYPE, LINKTYPE_ETHERNET, PacketBlock
+from weir.net.target import Target
+from weir.runtime.service import Context
+
+_MS = 1_000_000
+_OVERTAKE_NS = 20 * _MS
+"""How late a packet may come into a block: a CPU can be interrupted between stamp and ring."""
+_SCHEDULING_NS = 100 * _MS
+_TAKE = 8
+"""Blocks of a ring that are handed on before others get their turn."""
+_ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772
+
+
+class Lane(msgspec.Struct):
+    """One ring at work."""
+
+    interface: str
+    ring: Ring
+    packets: PacketRing
+    linktype: int
+    names: dict[int, str]
+    tick_s: float = 0.0
+    """When its clock has to be told, unless a block does so before; on the monotonic clock."""
+    look_s: float = 0.0
+    """When its drops and names are looked up."""
+
+
+class AfPacketSource:
+    name: ClassVar[str] = "af_packet"
+    live: ClassVar[bool] = True
+
+    def __init__(self, settings: CaptureSettings, context: Context) -> None:
+        self._settings = settings
+        self._context = context
+        self._control = OUTLINE
+        self._exclude: list[Target] = []
+        self._lanes: dict[int, Lane] = {}
+        self._wake = asyncio.Event()
+
+    @classmethod
+    def fits(cls, settings: CaptureSettings) -> bool:
+        return not settings.files
+
+    def follow(self, control: Control) -> None:
+        """Swap the kernel filter, nothing is reopened. What the ring holds already was let in by the one before."""
+        self._control = control
+        if self._lanes:
+            self._apply()
+
+    def refused(self, block: PacketBlock) -> None:
+        if block.ring in self._lanes:
+            self._lanes[block.ring].ring.refused(block)
+
+    async def blocks(self) -> AsyncGenerator[PacketBlock]:
+        context, loop = self._context, asyncio.get_running_loop()
+        own = context.shared.get(OWN_ENDS, [])
+        self._exclude, notes = await own_ends([*self._settings.exclude, *own])
+        if notes:
+            context.notes["capture.exclude"] = "; ".join(notes)
+        stopped = asyncio.ensure_future(context.stop.wait())
+        stopped.add_done_callback(lambda _: self._wake.set())
+        try:
+            self._open()
+            for lane in self._lanes.values():
+                loop.add_reader(lane.packets.fileno(), self._wake.set)
+            while not context.stop.is_set():
+                await self._woken(self._settings.tick_s)
+                async for block in self._drain():
+                    yield block
+            async for block in self._end():
+                yield block
+        finally:
+            stopped.cancel()
+            for lane in list(self._lanes.values()):
+                self._close(lane)
+
+    # Opening
+
+    def _open(self) -> None:
+        """Every ring closed, then its interface, then its group, then the filter: nothing is seen by two rings."""
+        if not self._settings.interfaces:
+            raise SettingsError("capture.interfaces: there is none", hint="name one, or `any`")
+        run = self._context.clock.now_ns()
+        node = self._settings.node or self._context.node
+        for position, interface in enumerate(dict.fromkeys(self._settings.interfaces)):
+            group: int | None = None
+            for number in range(self._settings.rings):
+                packets = PacketRing(
+                    block_bytes=self._settings.block_bytes, blocks=self._settings.ring_blocks,
+                    retire_ms=self._settings.retire_ms,
+                )
+                ring = Ring(node=node, ring=position * self._settings.rings + number, run=run, layout="tpacket3")
+                lane = Lane(interface, ring, packets, LINKTYPE_BY_HATYPE, {})
+                self._lanes[ring.number] = lane
+                packets.attach(REJECT)
+                self._bind(lane)
+                if self._settings.rings > 1:
+                    group = packets.join(group)
+        self._apply()
+
+    def _bind(self, lane: Lane) -> None:
+        """`any` mixes link layers, so there each packet tells its own; so do interfaces that are not Ethernet."""
+        if lane.interface == "any":
+            lane.packets.bind(0)
+            return
+        try:
+            index = socket.if_nametoindex(lane.interface)
+        except OSError:
+            names = ", ".join(name for _, name in socket.if_nameindex())
+            raise SourceError(
+                f"there is no interface {lane.interface!r}", hint=f"interfaces here are any, {names}"
+            ) from None
+        kind = lane.packets.hardware_type(lane.interface)
+        if kind == _ARPHRD_LOOPBACK:
+            lane.packets.ignore_outgoing()
+        if kind in (_ARPHRD_ETHER, _ARPHRD_LOOPBACK):
+            lane.linktype = LINKTYPE_ETHERNET
+        lane.names = {index: lane.interface}
+        lane.packets.bind(index)
+
+    # Filtering
+
+    def _program(self) -> tuple[str, Program]:
+        """What is filtered, for people, and the program. Without libpcap everything is let through."""
+        snaplen = self._settings.snaplen
+        try:
+            wanted = choice(self._control, self._exclude)
+        except SettingsError as error:
+            wanted = Choice(title=f"everything, because of {error.message}")
+        if wanted.closed:
+            return wanted.title, REJECT
+        try:
+            title = f"classic BPF by {version()}: {wanted.title}"
+            if not wanted.text:
+                return title, accept(snaplen)
+            return title, from_network_header(compile_expression(wanted.text, snaplen))
+        except UnavailableError as error:
+            return f"no kernel filter ({error}): everything is handed on, `filter` selects", accept(snaplen)
+
+    def _attach(self, lane: Lane, program: Program) -> None:
+        try:
+            lane.packets.attach(program)
+        except OSError as error:
+            # The kernel limits the memory of filters (net.core.optmem_max). One that is not there loses nothing.
+            lane.packets.attach(accept(self._settings.snaplen))
+            self._context.notes["capture.filter"] = f"the kernel refuses the filter ({error.strerror}): none is used"
+
+    def _apply(self) -> None:
+        filtering, program = self._program()
+        self._context.notes.pop("capture.filter", None)
+        for lane in self._lanes.values():
+            self._attach(lane, program)
+        self._tell(filtering)
+
+    def _tell(self, filtering: str) -> None:
+        for lane in self._lanes.values():
+            lane.ring.generation = self._control.generation
+        interfaces = ", ".join(dict.fromkeys(lane.interface for lane in self._lanes.values()))
+        rings = f" in {self._settings.rings} rings" if self._settings.rings > 1 else ""
+        self._context.modes["capture.source"] = f"af_packet on {interfaces}{rings}, {filtering}"
+
+    # Working
+
+    async def _woken(self, seconds: float) -> None:
+        """Until a ring has a block, or it is time for a tick, or to stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _drain(self) -> AsyncGenerator[PacketBlock]:
+        """Whatever the rings have, in turns, until all are empty; and what is due every second or so."""
+        busy = True
+        while busy:
+            busy = False
+            for lane in list(self._lanes.values()):
+                # Before the look into the ring: what it does not have now is younger than this.
+                now_ns, now_s = self._context.clock.now_ns(), self._context.clock.monotonic()
+                if now_s >= lane.look_s:
+                    lane.look_s = now_s + self._settings.tick_s
+                    self._look_after(lane)
+                for taken in lane.packets.take(_TAKE):
+                    busy, lane.tick_s = True, now_s + self._settings.tick_s
+                    yield self._block(lane, taken)
+                if now_s >= lane.tick_s:
+                    lane.tick_s = now_s + self._settings.tick_s
+                    yield self._tick(lane, now_ns)
+                if not busy and lane.packets.trouble() and self._removed(lane):
+                    yield self._last(lane)
+                    self._close(lane)
+            self._check_lanes()
+            await asyncio.sleep(0)
+
+    def _block(self, lane: Lane, taken: RingBlock) -> PacketBlock:
+        return lane.ring.block(
+            taken.last_ns - _OVERTAKE_NS, linktype=lane.linktype, data=taken.data, count=taken.count,
+            interfaces=lane.names,
+        )
+
+    def _tick(self, lane: Lane, now_ns: int) -> PacketBlock:
+        """The ring was empty at `now_ns`: whatever comes is younger than the oldest block that could be open then. The
+        kernel retires a block at the second turn of its timer at the latest."""
+        open_ns = 2 * self._settings.retire_ms * _MS + _SCHEDULING_NS
+        return lane.ring.block(now_ns - open_ns, linktype=lane.linktype)
+
+    def _look_after(self, lane: Lane) -> None:
+        dropped = lane.packets.dropped()
+        self._context.counts.lose("capture.kernel", dropped)
+        lane.ring.lose(dropped)
+        if lane.interface == "any":
+            lane.names = dict(socket.if_nameindex())
+
+    def _removed(self, lane: Lane) -> bool:
+        """An interface that comes up again is captured by the same socket; one that was removed never is."""
+        part = f"capture.{lane.interface}"
+        if lane.interface == "any":
+            return False
+        removed = lane.interface not in (name for _, name in socket.if_nameindex())
+        self._context.notes[part] = f"{lane.interface} {'was removed' if removed else 'went down'}"
+        return removed
+
+    def _check_lanes(self) -> None:
+        if not self._lanes:
+            raise SourceError(
+                f"nothing is left to capture: {', '.join(self._settings.interfaces)} was removed",
+                hint="start again when it is back, or capture on `any`, which stays",
+            )
+
+    # Ending
+
+    async def _end(self) -> AsyncGenerator[PacketBlock]:
+        """Close the filter, wait until the kernel gave the blocks that are open, and end every ring."""
+        for lane in self._lanes.values():
+            lane.packets.attach(REJECT)
+        await self._context.clock.sleep((2 * self._settings.retire_ms + 50) / 1000)
+        async for block in self._drain():
+            yield block
+        for lane in list(self._lanes.values()):
+            yield self._last(lane)
+
+    def _last(self, lane: Lane) -> PacketBlock:
+        self._look_after(lane)
+        return lane.ring.block(self._context.clock.now_ns(), linktype=lane.linktype, end=True)
+
+    def _close(self, lane: Lane) -> None:
+        asyncio.get_running_loop().remove_reader(lane.packets.fileno())
+        lane.packets.close()
+        del self._lanes[lane.ring.number]
+
+
+SOURCE = AfPacketSource
