@@ -1,0 +1,424 @@
+"""The decoder of one shard: segments in, entries out, everything in between a plain value.
+
+Keeps the table of conversations, follows TCP, and runs their timers on the packet time of the vantage that owns them
+(the ring that showed them first). Ticks only do what the next packet of a flow would have done first, so how often
+they come changes nothing. Bytes in order go to `conversation`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from hashlib import blake2b
+from typing import Literal
+
+from weir.decode.conversation import Conversations
+from weir.decode.entries import EntryMaker
+from weir.decode.flows import Flow, Tomb, end_of, new_flow, tomb_of, wants_first_bytes
+from weir.decode.identify import Identifier, Nameless, Names
+from weir.decode.redact import Redactor
+from weir.decode.settings import DecodeSettings
+from weir.decode.tcp import NS, Slot, Tcp, is_renewed
+from weir.decode.timers import Timers
+from weir.dissect.api import Dissector
+from weir.engine import reassembly
+from weir.engine.reassembly import MASK
+from weir.model.control import Redaction
+from weir.model.counts import Counts
+from weir.model.entry import EntryMap
+from weir.model.flow import TCP, UDP, DirectedFlow
+from weir.model.segments import ACK, FIN, RST, SYN, SegmentBlock
+
+SIGHTINGS = 1024
+"""Datagrams of one conversation whose copies are recognised, and whose digests wait for their answers."""
+_OPENING_OR_CLOSING = SYN | FIN | RST
+_RECENT = reassembly.RECENT
+
+class Malformed(ValueError):
+    """A segment block's columns do not fit together."""
+
+
+class Vantage:
+    """A ring of a node: a clock, and the timers that run on it."""
+
+    def __init__(self, name: str, node: str, run: int = 0, clock: int = 0) -> None:
+        self.name = name
+        self.node = node
+        self.run = run
+        self.clock = clock
+        self.timers = Timers()
+
+
+class Decoder:
+    """See the module docstring. Not to be used by two tasks at once."""
+
+    def __init__(
+        self,
+        settings: DecodeSettings = DecodeSettings(),  # noqa: B008 - frozen
+        dissectors: Iterable[Dissector] = (),
+        *,
+        names: Names | None = None,
+        instance: str = "",
+        cluster: str = "",
+        source: str = "",
+        counts: Counts | None = None,
+        admits: Callable[[DirectedFlow], bool] | None = None,
+    ) -> None:
+        self.settings = settings
+        self.counts = Counts() if counts is None else counts
+        self.admits = admits
+        """Whether a conversation has an end whose payload is wanted; None: `filter` has seen to that."""
+        self.maker = EntryMaker(names or Nameless(), instance=instance, cluster=cluster, source=source)
+        self.identifier = Identifier(dissectors)
+        self.talk = Conversations(settings, self.identifier, self.maker, self.counts)
+        self.flows: dict[bytes, Flow] = {}
+        self.tombs: dict[bytes, Tomb] = {}
+        self.vantages: dict[str, Vantage] = {}
+        self.origins: dict[int, int] = {}
+        """By partition of `packets`: the last offset whose segments were taken."""
+        self.tcp = Tcp(settings, self.talk, self.counts, self._clock_of, self._look_at)
+        self.changes = 0
+        """Rises with every block."""
+        self._window = self.tcp.window
+        self._idle_tcp = int(settings.tcp_idle_s * NS)
+        self._idle_syn = int(settings.syn_idle_s * NS)
+        self._idle_udp = int(settings.udp_idle_s * NS)
+        self._udp_repeat = int(settings.udp_repeat_s * NS)
+        self._linger = int(settings.linger_s * NS)
+
+    def configure(self, dissectors: Iterable[Dissector], redaction: Redaction, *, bodies: bool) -> None:
+        """What a control document says; open conversations go on under it."""
+        self.identifier = self.talk.identifier = Identifier(dissectors)
+        self.maker.redactor = Redactor(redaction)
+        self.maker.show_bytes = bodies
+
+    def adopt(
+        self, origins: dict[int, int], vantages: Iterable[Vantage], flows: Iterable[Flow], tombs: dict[bytes, Tomb]
+    ) -> None:
+        """Take over a state that was saved; only for a decoder that has seen nothing."""
+        self.origins, self.tombs = origins, tombs
+        self.vantages = {vantage.name: vantage for vantage in vantages}
+        for flow in flows:
+            self.flows[flow.key] = flow
+            self.tcp.adopt(flow)
+            self.vantages[flow.vantage].timers.put(flow.key, flow.due)
+        for key, tomb in tombs.items():
+            self.vantages[tomb.vantage].timers.put(key, tomb.until)
+
+    def feed(self, block: SegmentBlock) -> list[EntryMap]:
+        """Take a block and give what it made complete. Raises `Malformed`, and then has taken nothing."""
+        if block.origin_offset <= self.origins.get(block.origin_partition, -1):
+            self.counts.add("decode.repeated", max(block.count, 1))
+            return []
+        columns = _columns(block)
+        self.changes += 1
+        self.origins[block.origin_partition] = block.origin_offset
+        vantage = self._vantage(block)
+        if block.count:
+            self._segments(block, vantage, columns)
+            self.counts.add("decode.segments", block.count)
+        self._tick(vantage, block.clock_ns)
+        if block.end:
+            self._end(vantage)
+        out, self.talk.out = self.talk.out, []
+        if out:
+            self.counts.add("decode.entries", len(out))
+        return out
+
+    # Vantages and their time.
+
+    def _vantage(self, block: SegmentBlock) -> Vantage:
+        name = f"{block.node}/{block.ring}"
+        vantage = self.vantages.get(name)
+        if vantage is None:
+            vantage = self.vantages[name] = Vantage(sys.intern(name), block.node, block.run, block.clock_ns)
+        elif vantage.run != block.run:
+            # A new run may read older packets (a file once more): its clock begins where it says.
+            vantage.run, vantage.clock = block.run, block.clock_ns
+        return vantage
+
+    def _tick(self, vantage: Vantage, clock: int) -> None:
+        vantage.clock = max(vantage.clock, clock)
+        for key in vantage.timers.take(vantage.clock):
+            flow = self.flows.get(key)
+            if flow is not None:
+                if vantage.clock <= flow.due or not self._expired(flow, vantage.clock):
+                    vantage.timers.put(key, flow.due)
+                continue
+            tomb = self.tombs.get(key)
+            if tomb is not None:
+                if tomb.until < vantage.clock:
+                    del self.tombs[key]
+                else:
+                    vantage.timers.put(key, tomb.until)
+
+    def _end(self, vantage: Vantage) -> None:
+        for key in vantage.timers.keys():  # noqa: SIM118 - a copy: closing changes it
+            flow = self.flows.get(key)
+            if flow is not None:
+                self._close(flow, "capture_end")
+
+    def _expired(self, flow: Flow, now: int) -> bool:
+        """Do what is due by `now`, the owner's time; whether that was the flow's end."""
+        low, high = flow.low, flow.high
+        if low.since >= 0 or high.since >= 0:
+            self.tcp.release(flow, now - self._window)
+        if flow.ending and flow.ending_at + self._window < now:
+            self._close(flow, "idle")
+            return True
+        deadline = max(flow.last, flow.touched) + self._idle(flow)
+        if deadline < now:
+            self._close(flow, "idle")
+            return True
+        if flow.ending:
+            deadline = min(deadline, flow.ending_at + self._window)
+        for direction in (low, high):
+            if direction.since >= 0:
+                deadline = min(deadline, direction.since + self._window)
+        flow.due = deadline
+        return False
+
+    def _idle(self, flow: Flow) -> int:
+        if flow.wire.protocol != TCP:
+            return self._idle_udp
+        if flow.syn_at and not flow.answered and not flow.low.offset and not flow.high.offset:
+            return self._idle_syn
+        return self._idle_tcp
+
+    def _clock_of(self, flow: Flow) -> int:
+        return self.vantages[flow.vantage].clock
+
+    def _look_at(self, flow: Flow, due: int) -> None:
+        """A timer may run out earlier than was known."""
+        if due < flow.due:
+            flow.due = due
+            self.vantages[flow.vantage].timers.put(flow.key, due)
+
+    # The table.
+
+    def _slot(self, wire: DirectedFlow, vantage: Vantage, row: tuple[int, ...], frames: bytes) -> Slot | None:
+        """Flow and place of a packet; None if it is a late copy of what is over. Opens the flow if there is none."""
+        _, ts, protocol, flags, seq, *_ = row
+        key, end = wire.key(), end_of(wire)
+        flow = self.flows.get(key)
+        if flow is not None and flow.vantage == vantage.name and ts > flow.due and self._expired(flow, ts):
+            flow = None
+        if flow is not None and flags & SYN and protocol == TCP and is_renewed(flow, end, seq):
+            self._close(flow, "reused")
+            flow = None
+        if flow is None:
+            tomb = self.tombs.get(key)
+            if tomb is not None:
+                if self._is_late(tomb, vantage, end, row, frames):
+                    self.counts.add("decode.late")
+                    return None
+                self._bury(key)
+            flow = self._open(key, wire, vantage, end, ts)
+            if tomb is not None and protocol == UDP:
+                flow.sightings = tomb.sightings
+        elif flow.wire.outline != wire.outline or flow.wire.sample_rate != wire.sample_rate:
+            self._retarget(flow, wire, end)
+        if not flow.seen_at[end]:
+            flow.seen_at[end] = vantage.name
+        mine, theirs = (flow.high, flow.low) if end else (flow.low, flow.high)
+        counted = flow.seen_at[end] == vantage.name
+        return flow, mine, theirs, end, counted, flow.vantage == vantage.name
+
+    def _open(self, key: bytes, wire: DirectedFlow, vantage: Vantage, end: int, ts: int) -> Flow:
+        if len(self.flows) >= self.settings.max_flows:
+            self._evict()
+        flow = self.flows[key] = new_flow(key, wire, vantage.name, vantage.node, end, ts)
+        self._choose_phase(flow)
+        flow.due = ts + self._idle(flow)
+        if wire.protocol == TCP:
+            flow.due = ts + min(self._idle_tcp, self._idle_syn)
+        vantage.timers.put(key, flow.due)
+        self.counts.add("decode.flows")
+        return flow
+
+    def _choose_phase(self, flow: Flow) -> None:
+        wire = flow.wire
+        if not wire.outline and self.admits is not None and not self.admits(wire):
+            self.counts.add("decode.leaked")
+            flow.phase, flow.why = "counted", "not targeted"
+        elif wire.protocol not in (TCP, UDP):
+            flow.phase = "counted"
+        elif wire.outline and not self.identifier.reads_outline(flow.transport, flow.ports()):
+            flow.phase, flow.why = "counted", "outline"
+        else:
+            flow.phase, flow.why = "identify", ""
+
+    def _retarget(self, flow: Flow, wire: DirectedFlow, end: int) -> None:
+        """What is wanted of it changed while it is open: read on as if joined here, or only count from now on."""
+        was = flow.wire.outline
+        flow.wire = wire.reversed() if end else wire
+        self.maker.forget(flow.key)
+        if was == wire.outline:
+            return
+        if wire.outline and flow.phase == "decoded":
+            self.talk.finish(flow, None, flow.last)
+        flow.state, flow.early, flow.heads, flow.midstream = None, [], [], True
+        self._choose_phase(flow)
+        self.tcp.rejoin(flow)
+
+    def _is_late(self, tomb: Tomb, vantage: Vantage, end: int, row: tuple[int, ...], frames: bytes) -> bool:
+        """Whether it belongs to the conversation that is over: nothing in it is new."""
+        _, ts, protocol, flags, seq, _, at, captured, length, _ = row
+        if tomb.vantage == vantage.name and tomb.until < ts:
+            return False
+        if protocol == UDP:
+            return self._is_copy(tomb.sightings.get(digest_of(frames[at:at + captured])), vantage, ts)
+        if protocol != TCP:
+            return True
+        if flags & SYN:
+            return seq == tomb.isn[end]
+        expected = tomb.next[end]
+        return not length or (expected >= 0 and (expected - seq - length) & MASK < 1 << 30)
+
+    def _bury(self, key: bytes) -> None:
+        tomb = self.tombs.pop(key)
+        vantage = self.vantages.get(tomb.vantage)
+        if vantage is not None:
+            vantage.timers.cancel(key)
+
+    def _evict(self) -> None:
+        """Make room: the flows that were silent for longest go, a few at once so that looking for them is rare."""
+        number = max(self.settings.max_flows // 64, 1)
+        for flow in heapq.nsmallest(number, self.flows.values(), key=lambda f: max(f.last, f.touched)):
+            self.counts.lose("flow_evicted")
+            self._close(flow, "evicted", remember=bool(flow.ending))
+
+    def _close(self, flow: Flow, how: str, *, remember: bool = True) -> None:
+        """The end of a flow: what waits is given out, its dissector concludes, its entry is made; `how` it ended if
+        TCP does not tell."""
+        self.tcp.release(flow)
+        self.talk.finish(flow, None, flow.last)
+        self.talk.conclude(flow, flow.ending or how)
+        self.maker.forget(flow.key)
+        flow.closed, flow.state = True, None
+        del self.flows[flow.key]
+        timers = self.vantages[flow.vantage].timers
+        timers.cancel(flow.key)
+        if remember and self.settings.max_closed:
+            if len(self.tombs) >= self.settings.max_closed:
+                self._bury(next(iter(self.tombs)))
+            until = max(flow.last, flow.touched) + self._window + self._linger
+            self.tombs[flow.key] = tomb_of(flow, until)
+            timers.put(flow.key, until)
+
+    # Segments.
+
+    def _segments(self, block: SegmentBlock, vantage: Vantage, columns: Iterator[tuple[int, ...]]) -> None:
+        frames = bytes(block.frames)
+        wires = block.flows
+        slots: list[Slot | None] = [None] * len(wires)
+        data_of, tcp = self.talk.data, self.tcp
+        clock = vantage.clock
+        for row in columns:
+            number, ts, protocol, flags, seq, ack, at, captured, length, size = row
+            slot = slots[number]
+            if (
+                slot is None
+                or slot[0].closed
+                or (slot[5] and ts > slot[0].due)
+                or (flags & SYN and protocol == TCP)
+            ):
+                slot = slots[number] = self._slot(wires[number], vantage, row, frames)
+                if slot is None:
+                    continue
+            flow, mine, theirs, end, counted, timed = slot
+            if ts > clock:
+                clock = vantage.clock = ts
+            if protocol != TCP:
+                if flow.wire.protocol == protocol:
+                    self._datagram(slot, row, frames, vantage)
+                else:
+                    self.talk.note(flow, f"icmp {flags >> 8}/{flags & 255}")
+                continue
+            if counted:
+                mine.packets += 1
+                mine.bytes += size
+            if timed:
+                if ts > flow.last:
+                    flow.last = ts
+            elif counted:
+                flow.touched = self._clock_of(flow)
+            if flags & _OPENING_OR_CLOSING:
+                tcp.control(slot, row, frames[at:at + captured])
+                continue
+            if theirs.seq < 0 and flags & ACK:
+                tcp.learn(slot, seq, ack)
+            if length:
+                if mine.plain and seq == mine.seq and captured == length:
+                    data = frames[at:at + length]
+                    offset = mine.offset
+                    mine.seq = (seq + length) & MASK
+                    mine.offset = offset + length
+                    mine.recent = data[-_RECENT:]
+                    data_of(flow, end, data, ts, offset)
+                else:
+                    tcp.segment(slot, ts, seq, frames[at:at + captured], length, False)
+            elif flow.rtt < 0 and flow.syn_ack_at:
+                tcp.shake(slot, ts)
+
+    # Datagrams.
+
+    def _is_copy(self, known: tuple[int, str] | None, vantage: Vantage, ts: int) -> bool:
+        """Whether another vantage showed this datagram, too. From the same vantage it was sent twice."""
+        return known is not None and known[1] != vantage.name and abs(ts - known[0]) <= self._udp_repeat
+
+    def _datagram(self, slot: Slot, row: tuple[int, ...], frames: bytes, vantage: Vantage) -> None:
+        flow, mine, _, end, counted, timed = slot
+        _, ts, _, _, _, _, at, captured, length, size = row
+        digest = b""
+        reads = flow.phase != "counted" or wants_first_bytes(flow, end)
+        if reads and length:
+            data = frames[at:at + captured]
+            digest = digest_of(data)
+            if self._is_copy(flow.sightings.get(digest), vantage, ts):
+                self.counts.add("decode.copies")
+                return
+            flow.sightings[digest] = ts, vantage.name
+            if len(flow.sightings) > SIGHTINGS:
+                del flow.sightings[next(iter(flow.sightings))]
+        if counted:
+            mine.packets += 1
+            mine.bytes += size
+        if timed:
+            flow.last = max(flow.last, ts)
+        elif counted:
+            flow.touched = self._clock_of(flow)
+        if digest:
+            number = flow.counts[end]
+            flow.counts[end] = number + 1
+            flow.digests[number * 2 + end] = digest
+            if len(flow.digests) > SIGHTINGS:
+                del flow.digests[next(iter(flow.digests))]
+            flow.snapped = captured < length
+            self.talk.data(flow, end, data, ts, number)
+            flow.snapped = False
+
+
+def digest_of(datagram: bytes) -> bytes:
+    return blake2b(datagram, digest_size=8).digest()
+
+
+_Code = Literal["B", "H", "I", "q"]
+
+
+def _columns(block: SegmentBlock) -> Iterator[tuple[int, ...]]:
+    """The rows: flow, time, protocol, flags, sequence number, acknowledgement, where the payload lies, its captured
+    and true length, length of the frame on the wire."""
+    columns: tuple[tuple[bytes, _Code, int], ...] = (
+        (block.flow, "I", 4), (block.ts_ns, "q", 8), (block.protocol, "B", 1), (block.flags, "H", 2),
+        (block.seq, "I", 4), (block.ack, "I", 4), (block.payload_at, "I", 4), (block.payload_len, "I", 4),
+        (block.payload_wire, "I", 4), (block.frame_wire, "I", 4),
+    )
+    for column, _, width in columns:
+        if len(column) != block.count * width:
+            raise Malformed(f"a column of {len(column)} bytes for {block.count} segments")
+    flows = memoryview(block.flow).cast("I")
+    if block.count and max(flows) >= len(block.flows):
+        raise Malformed(f"a segment of flow {max(flows)} of {len(block.flows)}")
+    return zip(*(memoryview(column).cast(code) for column, code, _ in columns), strict=True)

@@ -1,0 +1,293 @@
+"""Entries in their public form, their ids, and the names of their ends.
+
+The map is built directly, from what was computed once for its conversation; it equals `Entry.to_map()` of the same
+values (a test holds it to that). Maps of one conversation share the maps of their ends: readers do not change them.
+Ids are explained in docs/adr/0003-entry-ids.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+
+from weir.decode.flows import FIRST_BYTES, Flow
+from weir.decode.identify import Names
+from weir.decode.redact import Redactor
+from weir.dissect.api import Exchange, Field
+from weir.engine.reassembly import sequence_at
+from weir.model.control import EndpointRecord, Redaction
+from weir.model.entry import EntryMap, Message, Peer
+from weir.model.flow import TCP, UDP, address_text, community_id, flow_id
+
+ID_BYTES = 14
+MINUTE = 60_000_000_000
+CLOSED = frozenset({"fin", "rst", "idle", "reused"})
+"""Endings after which a conversation is over; at the others only watching it ended."""
+
+_CONNECTION = "of a connection (TCP); local is the client, remote the server"
+_FLOW = "of a conversation over UDP or ICMP; local is the client, remote the server"
+
+FLOW_FIELDS: tuple[Field, ...] = (
+    Field("conn_state", str, "open or closed, " + _CONNECTION, "State"),
+    Field("conn_end", str, "fin, rst, idle, reused, capture_end or evicted: how it ended, or why watching it did"),
+    Field("conn_local_pkts", int, "Packets from the client, " + _CONNECTION),
+    Field("conn_local_bytes", int, "Bytes of frames from the client (in outline: at least), " + _CONNECTION),
+    Field("conn_remote_pkts", int, "Packets from the server, " + _CONNECTION),
+    Field("conn_remote_bytes", int, "Bytes of frames from the server (in outline: at least), " + _CONNECTION),
+    Field("conn_l7_detected", list, "Protocols of its entries, " + _CONNECTION),
+    Field("handshake_rtt", int, "µs from the SYN to the answer to the SYN+ACK (or to the SYN+ACK)", "RTT"),
+    Field("retransmissions", int, "Segments that repeat bytes that came already, both directions"),
+    Field("lost_bytes", int, "Bytes on the wire that were not captured, both directions"),
+    Field("undecoded", str, "Why nobody reads its payload"),
+    Field("first_bytes_client", str, f"First {FIRST_BYTES} bytes from the client, hexadecimal, if nobody reads them"),
+    Field("first_bytes_server", str, "The same from the server"),
+    Field("flow_state", str, "open or closed, " + _FLOW),
+    Field("flow_end", str, "idle, capture_end or evicted: how it ended, or why watching it did"),
+    Field("flow_local_pkts", int, "Packets from the client, " + _FLOW),
+    Field("flow_local_bytes", int, "Bytes of frames from the client, " + _FLOW),
+    Field("flow_remote_pkts", int, "Packets from the server, " + _FLOW),
+    Field("flow_remote_bytes", int, "Bytes of frames from the server, " + _FLOW),
+    Field("flow_l7_detected", list, "Protocols of its entries, " + _FLOW),
+)
+"""What flow entries carry, in the names of the filter language."""
+
+
+class Face(msgspec.Struct):
+    """What all entries of one conversation share."""
+
+    flow_id: str
+    names: int
+    """Version of the names that it was made with."""
+    client: int
+    base: dict[str, Any]
+    """The part of the public form that is the same for all."""
+
+
+class EntryMaker:
+    """Makes the entries of one shard."""
+
+    def __init__(self, names: Names, *, instance: str = "", cluster: str = "", source: str = "") -> None:
+        self.names = names
+        self.redactor = Redactor(Redaction())
+        self.show_bytes = True
+        """Flow entries of what nobody reads show its first bytes."""
+        self._fixed = {k: v for k, v in (("instance", instance), ("cluster", cluster), ("source", source)) if v}
+        self._faces: dict[bytes, Face] = {}
+
+    def forget(self, key: bytes) -> None:
+        self._faces.pop(key, None)
+
+    def clear(self) -> None:
+        self._faces.clear()
+
+    def exchange(self, flow: Flow, exchange: Exchange) -> EntryMap:
+        face = self._face(flow)
+        request, response = exchange.request, exchange.response
+        first = request or response
+        timestamp = (first.timestamp if first is not None else 0) or flow.last
+        entry = face.base.copy()
+        entry["id"] = self._exchange_id(flow, exchange, timestamp)
+        entry["timestamp"] = timestamp
+        entry["protocol"] = exchange.protocol
+        entry["kind"] = exchange.kind
+        incomplete = exchange.incomplete
+        if flow.snapped:
+            incomplete = [*incomplete, "datagram cut by the snap length"]
+        if incomplete:
+            entry["incomplete"] = incomplete
+            entry["version"] = 0
+        if exchange.stream_id:
+            entry["stream_id"] = exchange.stream_id
+        if request is not None:
+            entry["request"] = _message(request)
+        if response is not None:
+            entry["response"] = _message(response)
+            if request is not None and response.timestamp != request.timestamp:
+                elapsed = (response.timestamp - request.timestamp) // 1000
+                if elapsed:
+                    entry["elapsed_time"] = elapsed
+        if exchange.ok is not None:
+            entry["ok"] = exchange.ok
+        if exchange.summary:
+            entry["summary"] = exchange.summary
+        if exchange.weird:
+            entry["weird"] = exchange.weird
+        if exchange.fields:
+            entry.update(exchange.fields)
+        return self.redactor.apply(entry)
+
+    def flow(self, flow: Flow, how: str) -> EntryMap:
+        """The flow's own entry: its opening (`how` is empty) or its end."""
+        entry = self._face(flow).base.copy()
+        tcp = flow.wire.protocol == TCP
+        closed = how in CLOSED
+        entry["id"] = flow_entry_id(flow)
+        if how:
+            entry["version"] = 2
+        entry["timestamp"] = flow.first
+        elapsed = max(flow.last - flow.first, 0) // 1000
+        if elapsed:
+            entry["elapsed_time"] = elapsed
+        entry["protocol"] = flow.transport
+        entry["kind"] = "flow"
+        ok = _went_well(flow, how)
+        if ok is not None:
+            entry["ok"] = ok
+        fields = _flow_fields(flow, "conn" if tcp else "flow", how, closed)
+        if flow.why:
+            fields["undecoded"] = flow.why
+        if self.show_bytes and flow.heads:
+            for name, end in (("first_bytes_client", flow.client), ("first_bytes_server", 1 - flow.client)):
+                if flow.heads[end]:
+                    fields[name] = flow.heads[end].hex()
+        weird = _weird(flow)
+        if weird:
+            entry["weird"] = weird
+        entry["summary"] = _flow_summary(flow, how)
+        entry.update(fields)
+        return self.redactor.apply(entry)
+
+    def _face(self, flow: Flow) -> Face:
+        face = self._faces.get(flow.key)
+        if face is None or face.names != self.names.version or face.client != flow.client:
+            face = self._faces[flow.key] = self._make_face(flow)
+        return face
+
+    def _make_face(self, flow: Flow) -> Face:
+        wire = flow.wire
+        ends = (wire.src, wire.sport), (wire.dst, wire.dport)
+        client, server = (ends[1], ends[0]) if flow.client == 1 else ends
+        base: dict[str, Any] = dict(self._fixed)
+        if flow.node:
+            base["node_name"] = flow.node
+        name = flow_id(flow.key)
+        base["flow_id"] = name
+        base["community_id"] = community_id(wire)
+        if wire.protocol != TCP:
+            base["transport"] = flow.transport
+        base["src"] = self._peer(*client, flow.last)
+        base["dst"] = self._peer(*server, flow.last)
+        if flow.direction:
+            base["direction"] = flow.direction
+        if wire.sample_rate != 1.0:
+            base["sample_rate"] = wire.sample_rate
+        return Face(name, self.names.version, flow.client, base)
+
+    def _peer(self, address: bytes, port: int, ts_ns: int) -> dict[str, Any]:
+        record = self.names.lookup(address, port, ts_ns)
+        peer: dict[str, Any] = msgspec.to_builtins(peer_of(address, port, record))
+        return peer
+
+    def _exchange_id(self, flow: Flow, exchange: Exchange, timestamp: int) -> str:
+        end = flow.client ^ exchange.side
+        digest = hashlib.blake2b(flow.key, digest_size=ID_BYTES)
+        if flow.wire.protocol == UDP:
+            number = exchange.offset * 2 + end
+            place = flow.digests.get(number) or number.to_bytes(8, "big", signed=True)
+            place += (timestamp // MINUTE).to_bytes(8, "big", signed=True)
+        else:
+            place = sequence_at(flow.high if end else flow.low, exchange.offset).to_bytes(4, "big")
+        digest.update(b"%d%b%d/%b" % (end, place, exchange.stream_id, exchange.protocol.encode()))
+        return digest.hexdigest()
+
+
+def flow_entry_id(flow: Flow) -> str:
+    """Of the client's initial sequence number where it is known, else of the minute of its first packet."""
+    isn = (flow.high if flow.client else flow.low).isn if flow.direction == "syn" else -1
+    place = b"syn%d" % isn if isn >= 0 else b"at%d" % (flow.first // MINUTE)
+    return hashlib.blake2b(flow.key + b"flow" + place, digest_size=ID_BYTES).hexdigest()
+
+
+def peer_of(address: bytes, port: int, record: EndpointRecord | None) -> Peer:
+    ip = address_text(address)
+    if record is None:
+        return Peer(ip=ip, port=port)
+    return Peer(
+        ip=ip, port=port, name=record.name, namespace=record.namespace, pod=record.pod, service=record.service,
+        workload=record.workload, node=record.node, labels=record.labels,
+    )
+
+
+def _message(message: Message) -> dict[str, Any]:
+    """As msgspec gives it with defaults left out; by hand, because it is the larger part of making an entry."""
+    made: dict[str, Any] = {}
+    if message.timestamp:
+        made["timestamp"] = message.timestamp
+    if message.end:
+        made["end"] = message.end
+    if message.size:
+        made["size"] = message.size
+    if message.headers:
+        made["headers"] = message.headers.copy()
+    if message.trailers:
+        made["trailers"] = message.trailers.copy()
+    body = message.body
+    if body is not None:
+        kept: dict[str, Any] = {}
+        made["body"] = kept
+        if body.size:
+            kept["size"] = body.size
+        if body.text:
+            kept["text"] = body.text
+        if body.data:
+            kept["data"] = body.data
+        if body.truncated:
+            kept["truncated"] = True
+        if body.encoding:
+            kept["encoding"] = body.encoding
+    return made
+
+
+def _flow_fields(flow: Flow, prefix: str, how: str, closed: bool) -> dict[str, Any]:
+    local, remote = (flow.high, flow.low) if flow.client == 1 else (flow.low, flow.high)
+    fields: dict[str, Any] = {
+        f"{prefix}_state": "closed" if closed else "open",
+        f"{prefix}_local_pkts": local.packets,
+        f"{prefix}_local_bytes": max(local.bytes, _sent(local)),
+        f"{prefix}_remote_pkts": remote.packets,
+        f"{prefix}_remote_bytes": max(remote.bytes, _sent(remote)),
+    }
+    if how:
+        fields[f"{prefix}_end"] = how
+    if flow.found or flow.dissector:
+        fields[f"{prefix}_l7_detected"] = list(flow.found) or [flow.dissector]
+    if flow.rtt >= 0:
+        fields["handshake_rtt"] = flow.rtt
+    elif flow.syn_ack_at and flow.seen_at[0] == flow.seen_at[1]:
+        fields["handshake_rtt"] = max(flow.syn_ack_at - flow.syn_at, 0) // 1000
+    if local.retransmissions or remote.retransmissions:
+        fields["retransmissions"] = local.retransmissions + remote.retransmissions
+    if local.lost or remote.lost:
+        fields["lost_bytes"] = local.lost + remote.lost
+    return fields
+
+
+def _sent(direction: Any) -> int:
+    """Payload by sequence numbers: in outline most packets are not captured, but the FIN tells how much there was."""
+    offset: int = direction.offset if direction.isn >= 0 else 0
+    return offset
+
+
+def _went_well(flow: Flow, how: str) -> bool | None:
+    if flow.wire.protocol != TCP:
+        return None
+    if how == "fin":
+        return True
+    if how == "rst" or (how == "idle" and flow.syn_at and not flow.answered):
+        return False
+    return None
+
+
+def _weird(flow: Flow) -> list[str]:
+    weird = list(flow.weird)
+    if flow.low.conflicts or flow.high.conflicts:
+        weird.append(f"{flow.low.conflicts + flow.high.conflicts} segments repeat bytes with other values")
+    return weird
+
+
+def _flow_summary(flow: Flow, how: str) -> str:
+    packets = flow.low.packets + flow.high.packets
+    size = flow.low.bytes + flow.high.bytes
+    return f"{flow.transport} {how or 'open'}: {packets} packets, {size} bytes"

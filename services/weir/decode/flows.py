@@ -1,0 +1,174 @@
+"""What decode keeps of a conversation: plain values, saved and restored as they are.
+
+Ends are numbered by their order in `DirectedFlow.key` (0 is the lower address and port), so that nothing here depends
+on who is thought to be the client; `Flow.client` says that. Nothing here acts: `core` does, and `timers` say when.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from weir.engine.reassembly import Direction
+from weir.model.flow import TCP, TRANSPORTS, DirectedFlow
+
+Phase = Literal["identify", "decoded", "counted"]
+"""identify: the first bytes are shown to dissectors; decoded: one reads it; counted: nobody does."""
+
+FIRST_BYTES = 64
+"""Bytes of each side that the flow entry of an unrecognised conversation shows."""
+
+
+class Early(msgspec.Struct, array_like=True, gc=False):
+    """Bytes that came before it was known who reads them."""
+
+    end: int
+    offset: int
+    data: bytes
+    timestamp: int
+
+
+class Flow(msgspec.Struct, omit_defaults=True, gc=False):
+    """An open conversation."""
+
+    key: bytes
+    wire: DirectedFlow
+    """From end 0 to end 1."""
+    vantage: str
+    """node/ring that showed it first: its timers run on that ring's packet time."""
+    node: str
+    first: int
+    """Capture time of its first packet, ns since epoch."""
+    last: int
+    """Capture time of the owner's latest packet of it."""
+    due: int
+    """Owner's time at which a timer may have run out; never later than the true one."""
+    low: Direction
+    high: Direction
+    seen_at: list[str]
+    """By end: node/ring that showed this direction first; empty while none did. Other copies are not counted."""
+    touched: int = 0
+    """Owner's time at the latest packet that another vantage showed of a direction of its own."""
+    closed: bool = False
+
+    client: int = -1
+    """Which end asks; -1 while that is unknown."""
+    direction: str = ""
+    """Evidence for `client`: syn, listener, protocol, port."""
+    opener: int = -1
+    """The end whose packet was seen first."""
+    syn_at: int = 0
+    syn_ack_at: int = 0
+    rtt: int = -1
+    """From the SYN to its end's answer to the SYN+ACK, µs (to the SYN+ACK where the answer was not captured)."""
+    answered: bool = False
+    """The SYN+ACK was seen."""
+    ending: str = ""
+    """fin or rst, once it is over; it is kept for one reorder window more."""
+    ending_at: int = 0
+    told: int = 0
+    """Bit for each end whose FIN was reached and told."""
+    published: bool = False
+    """Its opening was (outline)."""
+
+    phase: Phase = "identify"
+    why: str = ""
+    """Why nobody reads it (phase counted)."""
+    dissector: str = ""
+    state: Any = None
+    """The dissector's own."""
+    midstream: bool = False
+    """The beginning was not seen."""
+    early: list[Early] = []
+    probes: int = 0
+    leaves: int = 0
+    found: list[str] = []
+    """Protocols of its entries, in order of appearance."""
+    heads: list[bytes] = []
+    """By end: first bytes, once nobody reads it."""
+    weird: list[str] = []
+
+    counts: list[int] = []
+    """Datagrams so far, by end (UDP)."""
+    digests: dict[int, bytes] = {}
+    """Digests of the last datagrams, by `number * 2 + end` (UDP)."""
+    sightings: dict[bytes, tuple[int, str]] = {}
+    """When and by whom these datagrams were captured last, by digest (UDP)."""
+    snapped: bool = False
+    """The datagram that is being read was cut by the snap length."""
+
+    @property
+    def transport(self) -> str:
+        name = TRANSPORTS.get(self.wire.protocol, "icmp")
+        return "icmp" if name == "icmp6" else name
+
+    def ends(self) -> tuple[Direction, Direction]:
+        return self.low, self.high
+
+    def ports(self) -> tuple[int, int]:
+        return self.wire.sport, self.wire.dport
+
+
+class SavedFlow(Flow, omit_defaults=True, gc=False):
+    """A flow as a snapshot gives it back: the dissector's state is still to be read as its `State`."""
+
+    state: Any = msgspec.Raw()
+
+
+class Tomb(msgspec.Struct, array_like=True, gc=False):
+    """A conversation that is over: recognises what still comes of it (another node's copy, the last ACK)."""
+
+    vantage: str
+    until: int
+    """Owner's time until which it is remembered."""
+    next: tuple[int, int]
+    """By end: sequence number behind everything delivered, -1 if nothing was seen (TCP)."""
+    isn: tuple[int, int]
+    sightings: dict[bytes, tuple[int, str]]
+    """As `Flow.sightings` (UDP)."""
+
+
+def new_flow(key: bytes, wire: DirectedFlow, vantage: str, node: str, opener: int, now: int) -> Flow:
+    """`wire` in the direction of its first packet, which end `opener` sent at `now`."""
+    tcp = wire.protocol == TCP
+    return Flow(
+        key=key,
+        wire=wire.reversed() if opener else wire,
+        vantage=vantage,
+        node=node,
+        first=now,
+        last=now,
+        due=now,
+        low=Direction(),
+        high=Direction(),
+        seen_at=["", ""],
+        opener=opener,
+        counts=[] if tcp else [0, 0],
+    )
+
+
+def end_of(flow: DirectedFlow) -> int:
+    """Number of the end that sends: 0 if it is the lower one."""
+    return int((flow.dst, flow.dport) < (flow.src, flow.sport))
+
+
+def wants_first_bytes(flow: Flow, end: int) -> bool:
+    """Whether nobody reads it, but its entry is to show more of what this end sent first."""
+    return bool(flow.heads) and len(flow.heads[end]) < FIRST_BYTES
+
+
+def tomb_of(flow: Flow, until: int) -> Tomb:
+    low, high = flow.low, flow.high
+    return Tomb(
+        vantage=flow.vantage,
+        until=until,
+        next=(_behind(low), _behind(high)),
+        isn=(low.isn, high.isn),
+        sightings=flow.sightings,
+    )
+
+
+def _behind(direction: Direction) -> int:
+    """The FIN takes a number, too (RFC 9293 section 3.4)."""
+    return direction.seq + 1 & 0xFFFFFFFF if direction.ended else direction.seq
