@@ -16,7 +16,7 @@ from weir.archive.codec import decode_entry, encode_entry
 from weir.archive.statistics import Summing
 from weir.model.entry import EntryMap
 from weir.query.match import Predicate, predicate
-from weir.query.row import Row, row_of
+from weir.query.row import Row, clean, row_of
 from weir.query.structured import Position, Query, cursor_of, position_of
 
 DEFAULT_ENTRIES = 100_000
@@ -127,7 +127,7 @@ class MemoryArchive:
         return Page([decode_entry(one.data) for one in found])
 
     async def get(self, entry_id: str) -> EntryMap | None:
-        kept = self._by_id.get(entry_id)
+        kept = self._by_id.get(clean(entry_id))
         return decode_entry(kept.data) if kept is not None else None
 
     async def statistics(

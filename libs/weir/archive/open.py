@@ -2,23 +2,97 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from weir.archive.api import Archive, ArchiveAway
+from weir.archive.clickhouse import ClickHouseArchive
+from weir.archive.place import Place, place_of
 from weir.errors import SettingsError
 
 KINDS = "memory, chdb, or http://user:password@host:8123/database"
 
 
+EMBEDDED = "embedded ClickHouse"
+FOLDER = "archive"
+URL_FILE = "archive.url"
+"""Written by the process that serves the embedded archive, for those who read it: address and password, mode 0600."""
+WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+UNKNOWN = Place(host="", port=0)
+
+
 def check_archive(setting: str) -> str:
     """The setting, if it is one; SettingsError otherwise."""
-    if setting in ("memory", "chdb") or setting.startswith(("http://", "https://")):
-        return setting
-    raise SettingsError(f"archive: {setting!r} is no archive", hint=f"one of: {KINDS}")
+    if setting not in ("memory", "chdb"):
+        if not setting.startswith(("http://", "https://")):
+            raise SettingsError(f"archive: {setting!r} is no archive", hint=f"one of: {KINDS}")
+        place_of(setting)
+    return setting
 
 
 def memory_elsewhere(stage: str) -> SettingsError:
     """The archive is another process's memory."""
     return SettingsError(
-        f"{stage}: the archive `memory` lives in one process, and this one has none",
+        f"{stage}: the archive `memory` lives in one process, and this one lacks the other half of it",
         hint="run store and hub together (`weir run store hub`), or give both `--archive chdb` or a ClickHouse URL",
     )
 
 
+async def open_writer(setting: str, data_dir: Path, host: str, port: int) -> Archive:
+    """The archive that `store` writes. For `chdb` this process serves it on `host` and `port`."""
+    if setting == "chdb":
+        return await _serve(data_dir, host, port)
+    return ClickHouseArchive(place_of(setting))
+
+
+def open_reader(setting: str, data_dir: Path) -> Archive:
+    """The archive that `hub` reads; it need not be there yet."""
+    if setting == "chdb":
+        return ClickHouseArchive(UNKNOWN, writes=False, name=EMBEDDED, find=lambda: _found(data_dir / URL_FILE))
+    return ClickHouseArchive(place_of(setting), writes=False)
+
+
+class _Embedded(ClickHouseArchive):
+    def __init__(self, place: Place, server: Any) -> None:
+        super().__init__(place, name=EMBEDDED)
+        self._server = server
+
+    async def close(self) -> None:
+        await super().close()
+        await self._server.close()
+
+
+async def _serve(data_dir: Path, host: str, port: int) -> Archive:
+    from weir.archive.chdb_server import Engine, Server  # heavy, and absent where nobody asked for it
+
+    password = secrets.token_urlsafe(24)
+    server = Server(await asyncio.to_thread(Engine, data_dir / FOLDER), "weir", password)
+    await server.start(host, port)
+    name = WILDCARDS.get(host, host)
+    url = f"http://weir:{quote(password, safe='')}@{f'[{name}]' if ':' in name else name}:{server.port}/weir"
+    _write_secret(data_dir / URL_FILE, url)
+    return _Embedded(place_of(url), server)
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.unlink(missing_ok=True)
+    descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    aside.rename(path)
+
+
+def _found(path: Path) -> Place:
+    try:
+        return place_of(path.read_text(encoding="utf-8").strip())
+    except OSError as error:
+        raise ArchiveAway(
+            f"the embedded archive is not served yet: {path}: {error.strerror}",
+            hint="is `store` running with --archive chdb and the same data folder?",
+        ) from error

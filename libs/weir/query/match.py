@@ -29,21 +29,21 @@ def _tests(query: Query) -> list[Predicate]:
         until = query.until_ns
         tests.append(lambda row: row.timestamp < until)
     if query.protocols:
-        protocols = frozenset(query.protocols)
+        protocols = frozenset(map(clean, query.protocols))
         tests.append(lambda row: row.protocol in protocols)
     if query.kinds:
-        kinds = frozenset(query.kinds)
+        kinds = frozenset(map(clean, query.kinds))
         tests.append(lambda row: row.kind in kinds)
     if query.flow_id:
-        flow_id = query.flow_id
+        flow_id = clean(query.flow_id)
         tests.append(lambda row: row.flow_id == flow_id)
     if query.ok is not None:
         ok = int(query.ok)
         tests.append(lambda row: row.ok == ok)
     if query.names:
-        tests.append(_either_name(frozenset(query.names)))
+        tests.append(_either_name(frozenset(map(clean, query.names))))
     if query.namespaces:
-        spaces = frozenset(query.namespaces)
+        spaces = frozenset(map(clean, query.namespaces))
         tests.append(lambda row: row.src_namespace in spaces or row.dst_namespace in spaces)
     if query.text:
         needle = needle_of(query.text)

@@ -13,7 +13,9 @@ from weir.model.entry import EntryMap
 MAX_TEXT = 2048
 """Characters of one text that a row keeps; the whole entry is kept apart."""
 MAX_NAME = 512
-MAX_NS = (1 << 63) - 1
+MAX_NS = 4_102_444_800 * 10**9
+"""The year 2100: a time beyond is a broken clock, and ClickHouse's hours end in 2106."""
+MAX_ELAPSED = (1 << 53) - 1
 MAX_SIZE = 1 << 40
 """Bytes; a size beyond is somebody's garbage and would drown every sum."""
 MAX_STATUS = (1 << 31) - 1
@@ -25,7 +27,7 @@ MAX_WEIGHT = 1_000_000 * WEIGHT_UNIT
 OK_UNKNOWN, OK_NO, OK_YES = -1, 0, 1
 
 
-class Row(msgspec.Struct, frozen=True, gc=False):
+class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """One entry's common columns."""
 
     timestamp: int
@@ -87,7 +89,7 @@ def row_of(entry: EntryMap) -> Row:
         _text(get("flow_id"), MAX_NAME),
         _text(get("transport", "tcp"), MAX_NAME),
         _text(get("node_name"), MAX_NAME),
-        _number(get("elapsed_time"), 0, MAX_NS),
+        _number(get("elapsed_time"), 0, MAX_ELAPSED),
         *here,
         *there,
         method,

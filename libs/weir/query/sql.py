@@ -4,11 +4,13 @@ person ever becomes part of the SQL. Its twin is `match`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
 from weir.query.match import needle_of
+from weir.query.row import clean
 from weir.query.structured import Query
 
 
@@ -33,18 +35,18 @@ def condition(query: Query) -> Condition:
     if query.until_ns:
         add("timestamp < fromUnixTimestamp64Nano({until:Int64})", until=query.until_ns)
     if query.protocols:
-        add("protocol IN {protocols:Array(String)}", protocols=list(query.protocols))
+        add("protocol IN {protocols:Array(String)}", protocols=_clean(query.protocols))
     if query.kinds:
-        add("kind IN {kinds:Array(String)}", kinds=list(query.kinds))
+        add("kind IN {kinds:Array(String)}", kinds=_clean(query.kinds))
     if query.flow_id:
-        add("flow_id = {flow_id:String}", flow_id=query.flow_id)
+        add("flow_id = {flow_id:String}", flow_id=clean(query.flow_id))
     if query.ok is not None:
         add("ok = {ok:Int8}", ok=int(query.ok))
     if query.names:
         columns = ("src_name", "dst_name", "src_service", "dst_service")
-        add(_either(columns, "names"), names=list(query.names))
+        add(_either(columns, "names"), names=_clean(query.names))
     if query.namespaces:
-        add(_either(("src_namespace", "dst_namespace"), "namespaces"), namespaces=list(query.namespaces))
+        add(_either(("src_namespace", "dst_namespace"), "namespaces"), namespaces=_clean(query.namespaces))
     if query.text:
         add("position(search, {text:String}) > 0", text=needle_of(query.text))
     return Condition("(" + " AND ".join(terms or ["1"]) + ")", bound)
@@ -52,3 +54,7 @@ def condition(query: Query) -> Condition:
 
 def _either(columns: tuple[str, ...], parameter: str) -> str:
     return "(" + " OR ".join(f"{column} IN {{{parameter}:Array(String)}}" for column in columns) + ")"
+
+
+def _clean(values: Iterable[str]) -> list[str]:
+    return [clean(value) for value in values]

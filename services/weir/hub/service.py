@@ -10,7 +10,7 @@ from pathlib import Path
 from aiohttp import web
 
 from weir.archive.api import Archive
-from weir.archive.open import check_archive, memory_elsewhere
+from weir.archive.open import check_archive, memory_elsewhere, open_reader
 from weir.bus.topics import CONTROL, ENTRIES, HEALTH
 from weir.errors import HubError
 from weir.hub.app import Hub
@@ -46,7 +46,7 @@ class HubService(Service):
         context, settings = self.context, self.settings
         data_dir = Path(context.shared.get("data_dir") or ".")
         token = token_of(settings.token, data_dir)
-        archive = await self._open()
+        archive = self._open(data_dir)
         health, control = await context.bus.table(HEALTH), await context.bus.table(CONTROL)
         try:
             hub = Hub(settings, context, archive, health, control)
@@ -72,11 +72,13 @@ class HubService(Service):
             if context.shared.get("archive") is not archive:
                 await archive.close()
 
-    async def _open(self) -> Archive:
+    def _open(self, data_dir: Path) -> Archive:
         shared: Archive | None = self.context.shared.get("archive")
-        if shared is None:
+        if shared is not None:
+            return shared
+        if self.settings.archive == "memory":
             raise memory_elsewhere("hub")
-        return shared
+        return open_reader(self.settings.archive, data_dir)
 
     async def _listen(self, runner: web.AppRunner) -> None:
         try:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from weir.archive.api import Archive, ArchiveAway
 from weir.archive.memory import MemoryArchive
-from weir.archive.open import check_archive, memory_elsewhere
+from weir.archive.open import check_archive, memory_elsewhere, open_writer
 from weir.bus.api import Batch, Stream
 from weir.bus.topics import ENTRIES
+from weir.runtime.probes import split_listen
 from weir.runtime.service import Context, Service
 from weir.store.batches import Batches, Insert, Limits
 from weir.store.settings import StoreSettings
@@ -67,8 +69,11 @@ class StoreService(Service):
                 await archive.close()
 
     async def _open(self) -> Archive:
-        archive: Archive = self.context.shared["archive"]
-        return archive
+        shared: Archive | None = self.context.shared.get("archive")
+        if shared is not None:
+            return shared
+        host, port = split_listen(self.settings.listen, "store.listen")
+        return await open_writer(self.settings.archive, Path(self.context.shared.get("data_dir") or "."), host, port)
 
     async def _read(self, stream: Stream) -> None:
         async for batch in stream:

@@ -1,0 +1,211 @@
+"""An embedded ClickHouse (chdb) that speaks as much of ClickHouse's HTTP interface as `clickhouse` uses.
+
+So hub and store have one way to an archive, and a crash of the engine takes no other process along. The engine knows
+no users: whoever has the password may read and write everything in it. `SYSTEM SHUTDOWN`, `file()`, `url()` and their
+like are refused here all the same: behind them lie the process, the disk and the network, not just entries.
+
+Traps of chdb: one process for each folder, and no `fork` after its import (a query in the child hangs).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import importlib
+import re
+from base64 import b64decode
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from aiohttp import web
+
+from weir.errors import ArchiveError
+
+MAX_REQUEST = 512 << 20
+MEMORY_BYTES = 2 << 30
+MARK_CACHE_BYTES = 64 << 20
+READERS = 3
+"""Questions that are answered at once; inserts have a connection of their own."""
+
+INSTALL = "pip install 'weir[embedded]' (about 180 MB to download, 550 MB on disk)"
+
+_FIRST = re.compile(r"\s*(SELECT|WITH|INSERT\s+INTO|CREATE\s+DATABASE|CREATE\s+TABLE|ALTER\s+TABLE)\b", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"\b(SYSTEM\s+\w|(INTO|FROM)\s+(OUTFILE|INFILE)|INSERT\s+INTO\s+(TABLE\s+)?FUNCTION|SOURCE\s*\(|FREEZE|FETCH|ATTACH|"
+    r"(file|url|s3|gcs|hdfs|remote|remoteSecure|executable|mysql|postgresql|mongodb|redis|sqlite|odbc|jdbc|python|"
+    r"azureBlobStorage|deltaLake|iceberg|hudi|input|catboostEvaluate|dictionary|cluster|clusterAllReplicas)"
+    r"(Cluster|Local|S3|Azure)?\s*\()",
+    re.IGNORECASE,
+)
+_ENGINE = re.compile(r"\bENGINE\s*=?\s*(\w+)", re.IGNORECASE)
+_ENGINES = frozenset({"ReplacingMergeTree", "MergeTree", "Memory"})
+_DATA = re.compile(rb"\s*(INSERT\s+INTO\s+[^\n]{1,8192}?)\bFORMAT\s+(MsgPack|Native)\s*?\n", re.IGNORECASE)
+_CODE = re.compile(r"Code:\s*(\d+)")
+
+
+def refused(sql: str) -> str:
+    """Why a statement is not run; empty if it is."""
+    if not _FIRST.match(sql):
+        return "this kind of statement is not for an archive"
+    if found := _REFUSED.search(sql):
+        return f"{found[0].strip()} is not for an archive"
+    if any(engine not in _ENGINES for engine in _ENGINE.findall(sql)):
+        return "this table engine is not for an archive"
+    return ""
+
+
+class Failure(Exception):
+    """What the engine answered instead of a result."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        code = _CODE.search(text)
+        self.code = int(code[1]) if code else 1001
+        self.text = text
+
+
+class Engine:
+    """chdb's connections to one folder: one for inserts, some for questions, each used by one thread at a time."""
+
+    def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
+        chdb = _import()
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        options = {"max_server_memory_usage": memory_bytes, "mark_cache_size": MARK_CACHE_BYTES}
+        try:
+            make = [chdb.connect(f"{folder}?{urlencode(options)}") for _ in range(READERS + 1)]
+        except Exception as error:
+            raise ArchiveError(
+                f"the embedded archive in {folder} cannot be opened: {str(error).splitlines()[0]}",
+                hint="only one process may use it: is another weir running on this folder?",
+            ) from error
+        self._writer = make[0]
+        self._readers: asyncio.Queue[Any] = asyncio.Queue()
+        for connection in make[1:]:
+            self._readers.put_nowait(connection)
+        self._all = make
+        self._writing = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(READERS + 1, thread_name_prefix="chdb")
+
+    async def ask(self, sql: str, parameters: dict[str, str]) -> bytes:
+        connection = await self._readers.get()
+        work = asyncio.get_running_loop().run_in_executor(self._threads, _query, connection, sql, parameters)
+        # A connection goes back when its query is over, whether or not somebody still waits for the answer.
+        work.add_done_callback(lambda done: self._readers.put_nowait(connection))
+        return await asyncio.shield(work)
+
+    async def insert(self, statement: str, form: str, data: memoryview) -> None:
+        async with self._writing:
+            loop = asyncio.get_running_loop()
+            await asyncio.shield(loop.run_in_executor(self._threads, _insert, self._writer, statement, form, data))
+
+    async def close(self) -> None:
+        """Wait for what is running and let go of the folder."""
+        await asyncio.to_thread(self._threads.shutdown)
+        for connection in self._all:
+            connection.close()
+
+
+def _import() -> Any:
+    try:
+        return importlib.import_module("chdb")
+    except ImportError as error:
+        raise ArchiveError("the embedded archive needs chdb, which is not installed", hint=INSTALL) from error
+
+
+def _query(connection: Any, sql: str, parameters: dict[str, str]) -> bytes:
+    try:
+        result: bytes = connection.query(sql, "TabSeparated", params=parameters).bytes()
+    except Exception as error:
+        raise Failure(str(error)) from None
+    return result
+
+
+def _insert(connection: Any, statement: str, form: str, data: memoryview) -> None:
+    try:
+        with connection.send_insert(statement, form) as insert:
+            insert.append(data)
+            insert.finish()
+    except Exception as error:
+        raise Failure(str(error)) from None
+
+
+class Server:
+    """The HTTP side."""
+
+    def __init__(self, engine: Engine, user: str, password: str) -> None:
+        self._engine = engine
+        self._user = user.encode()
+        self._password = password.encode()
+        self._runner: web.AppRunner | None = None
+        self.port = 0
+
+    async def start(self, host: str, port: int) -> None:
+        """Listen; port 0 takes any, see `port`."""
+        app = web.Application(client_max_size=MAX_REQUEST)
+        app.add_routes([web.get("/ping", self._ping), web.get("/", self._answer), web.post("/", self._answer)])
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=2.0)
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, host, port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            raise ArchiveError(
+                f"the embedded archive cannot listen on {host}:{port}: {error.strerror}",
+                hint="choose another address with --store.listen HOST:PORT",
+            ) from error
+        self.port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._engine.close()
+
+    async def _ping(self, request: web.Request) -> web.Response:
+        return web.Response(text="Ok.\n")
+
+    def _known(self, request: web.Request) -> bool:
+        scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+        try:
+            user, _, password = b64decode(given, validate=True).partition(b":")
+        except ValueError:
+            return False
+        right = hmac.compare_digest(password, self._password) & hmac.compare_digest(user, self._user)
+        return scheme.lower() == "basic" and right
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if not self._known(request):
+            return _failure(401, 516, "Code: 516. DB::Exception: authentication failed. (AUTHENTICATION_FAILED)")
+        try:
+            return await self._run(request)
+        except Failure as failure:
+            return _failure(500, failure.code, failure.text)
+
+    async def _run(self, request: web.Request) -> web.Response:
+        fields: dict[str, str] = dict(request.query)
+        body = b""
+        if request.content_type.startswith("multipart/"):
+            fields |= {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        else:
+            body = await request.read()
+        if insert := _DATA.match(body):
+            statement, form = insert[1].decode("utf-8", "replace"), insert[2].decode()
+            _check(statement)
+            await self._engine.insert(statement, form, memoryview(body)[insert.end() :])
+            return web.Response()
+        sql = fields.pop("query", "") + body.decode("utf-8", "replace")
+        _check(sql)
+        parameters = {name[6:]: value for name, value in fields.items() if name.startswith("param_")}
+        data = await self._engine.ask(sql, parameters)
+        form = "Native" if re.search(r"\bFORMAT\s+Native\s*\Z", sql) else "TabSeparated"
+        return web.Response(body=data, headers={"X-ClickHouse-Format": form})
+
+
+def _check(sql: str) -> None:
+    if reason := refused(sql):
+        raise Failure(f"Code: 497. DB::Exception: {reason}. (ACCESS_DENIED)")
+
+
+def _failure(status: int, code: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text, headers={"X-ClickHouse-Exception-Code": str(code)})

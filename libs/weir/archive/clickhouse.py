@@ -1,0 +1,241 @@
+"""The archive in ClickHouse, over HTTP: a server, or the embedded one of `chdb_server`.
+
+Connects when it is first used and again whenever that is needed; while ClickHouse is away every call says so with
+ArchiveAway and may be repeated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from weir.archive import questions
+from weir.archive.api import ArchiveAway, Page, Statistics, Trimmed
+from weir.archive.codec import decode_entry
+from weir.archive.columns import FORMAT, NAMES, packed
+from weir.archive.place import Place
+from weir.archive.questions import Question
+from weir.archive.schema import migrate
+from weir.archive.statistics import check_groups
+from weir.errors import ArchiveError
+from weir.model.entry import EntryMap
+from weir.query.row import WEIGHT_UNIT, clean
+from weir.query.structured import Position, Query, cursor_of, position_of
+
+CONNECT_S = 5
+ANSWER_S = 120
+REFUSED = {192, 193, 194, 497, 516}
+"""ClickHouse's codes for an unknown user, a wrong password, a right that is missing."""
+MISSING = {60, 81}
+"""Unknown table, unknown database: not made yet."""
+SLACK = 16
+"""Candidates beyond a page's size, for copies among them."""
+PARTS = "system.parts WHERE active AND database = {database:String} AND table = 'entries'"
+
+T = TypeVar("T")
+
+
+class ClickHouseArchive:
+    """See `weir.archive.api.Archive`."""
+
+    def __init__(
+        self, place: Place, *, writes: bool = True, name: str = "ClickHouse", find: Callable[[], Place] | None = None
+    ) -> None:
+        """`writes`: this process keeps the schema up to date; without it nothing is ever changed.
+
+        `find` is asked for the place anew whenever the connection has to be made again."""
+        self._place = place
+        self._find = find
+        self._writes = writes
+        self._name = name
+        self._table = f"{place.database}.entries"
+        self._client: Any = None
+        self._broken: list[Any] = []
+        self._connecting = asyncio.Lock()
+
+    async def insert(self, entries: Sequence[EntryMap]) -> None:
+        if not entries:
+            return
+        client = await self._connected()
+        block = packed(entries)
+        # A capture from long ago may touch more hours than a server allows in one insert by default.
+        settings = {"max_partitions_per_insert_block": 0}
+        await self._told(
+            client.raw_insert(self._table, column_names=NAMES, insert_block=block, fmt=FORMAT, settings=settings)
+        )
+
+    async def query(self, query: Query) -> Page:
+        before = position_of(query.cursor) if query.cursor else None
+        wanted = query.limit + 1
+        found: list[tuple[Position, EntryMap]] = []
+        best: dict[str, tuple[int, int, bytes]] = {}
+        while len(found) < wanted:
+            size = wanted - len(found) + SLACK
+            rows = await self._ask(questions.candidates(self._table, query, before, size))
+            await self._learn(best, [row[1] for row in rows])
+            for ns, entry_id, version in dict.fromkeys((row[0], row[1], row[2]) for row in rows):
+                copy = best.get(entry_id)
+                if copy is not None and copy[:2] == (ns, version):
+                    found.append((Position(ns, entry_id), decode_entry(copy[2])))
+            if len(rows) < size:
+                break
+            before = Position(rows[-1][0], rows[-1][1])
+        page = found[: query.limit]
+        more = len(found) > query.limit
+        return Page([entry for _, entry in page], cursor_of(page[-1][0]) if more else "")
+
+    async def _learn(self, best: dict[str, tuple[int, int, bytes]], ids: Sequence[str]) -> None:
+        """The best copy (ns, version, entry) of each id that is not known yet."""
+        unknown = [entry_id for entry_id in dict.fromkeys(ids) if entry_id not in best]
+        if unknown:
+            for entry_id, ns, version, data in await self._ask(questions.best(self._table, unknown)):
+                best[entry_id] = ns, version, data
+
+    async def get(self, entry_id: str) -> EntryMap | None:
+        rows = await self._ask(questions.best(self._table, [clean(entry_id)]))
+        return decode_entry(rows[0][3]) if rows else None
+
+    async def statistics(
+        self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
+    ) -> list[Statistics]:
+        columns = check_groups(group_by)
+        rows = await self._ask(questions.statistics(self._table, query, columns, bucket_ns, limit))
+        return [_statistics(row, len(columns)) for row in rows]
+
+    async def count(self, query: Query) -> int:
+        rows = await self._ask(questions.count(self._table, query))
+        return int(rows[0][0])
+
+    async def trim(self, *, before_ns: int = 0, max_bytes: int = 0) -> Trimmed:
+        hours = await self._ask(
+            Question(
+                "SELECT partition_id, sum(rows), sum(bytes_on_disk) AS bytes, "
+                "toUnixTimestamp(max(max_time)) AS until "
+                f"FROM {PARTS} GROUP BY partition_id ORDER BY until",
+                {"database": self._place.database},
+            )
+        )
+        surplus = sum(hour[2] for hour in hours) - max_bytes if max_bytes else 0
+        entries = freed = 0
+        for number, (partition, rows, size, until) in enumerate(hours):
+            old = (until + 1) * 10**9 <= before_ns
+            over = freed < surplus and number < len(hours) - 1
+            if old or over:
+                await self._drop(partition)
+                entries, freed = entries + rows, freed + size
+        return Trimmed(entries, freed)
+
+    async def _drop(self, partition: str) -> None:
+        cluster = f" ON CLUSTER '{self._place.cluster}'" if self._place.cluster else ""
+        if not partition.isalnum():
+            raise ArchiveError(f"{self._name}: unexpected partition {partition!r}")
+        client = await self._connected()
+        await self._told(client.command(f"ALTER TABLE {self._table}{cluster} DROP PARTITION ID '{partition}'"))
+
+    async def size_bytes(self) -> int:
+        rows = await self._ask(
+            Question(f"SELECT sum(bytes_on_disk) FROM {PARTS}", {"database": self._place.database})
+        )
+        return int(rows[0][0])
+
+    def describe(self) -> str:
+        return f"{self._name} at {self._place}"
+
+    async def close(self) -> None:
+        self._give_up()
+        await self._close_broken()
+
+    def _give_up(self) -> None:
+        """Connect anew at the next call: the server may have come back elsewhere, or with another password."""
+        if self._client is not None:
+            self._broken.append(self._client)
+            self._client = None
+
+    async def _close_broken(self) -> None:
+        while self._broken:
+            await self._broken.pop().close()
+
+    async def _ask(self, question: Question) -> Sequence[tuple[Any, ...]]:
+        client = await self._connected()
+        result = await self._told(
+            client.query(question.sql, parameters=question.parameters, column_formats={"entry": "bytes"})
+        )
+        rows: Sequence[tuple[Any, ...]] = result.result_rows
+        return rows
+
+    async def _connected(self) -> Any:
+        if self._client is None:
+            async with self._connecting:
+                if self._client is None:
+                    self._client = await self._connect()
+        return self._client
+
+    async def _connect(self) -> Any:
+        # The import costs a quarter of a second that other archives need not pay.
+        from clickhouse_connect.driver import create_async_client
+
+        if self._find is not None:
+            self._place = self._find()
+        place = self._place
+        client: Any = await self._told(
+            create_async_client(
+                host=place.host, port=place.port, username=place.user, password=place.password,
+                secure=place.secure, verify=place.verify, connect_timeout=CONNECT_S, send_receive_timeout=ANSWER_S,
+                query_limit=0, compress=False, autogenerate_session_id=False, form_encode_query_params=True,
+            )
+        )
+        if self._writes:
+            try:
+                await self._told(migrate(place, client.command, lambda: _applied(client, place)))
+            except BaseException:
+                await client.close()
+                raise
+        await self._close_broken()
+        return client
+
+    async def _told(self, call: Awaitable[T]) -> T:
+        """What goes wrong, as ours."""
+        from clickhouse_connect.driver.exceptions import ClickHouseError
+
+        try:
+            return await call
+        except (ClickHouseError, OSError, TimeoutError) as error:
+            raise self._error(error) from error
+
+    def _error(self, error: Exception) -> ArchiveError:
+        code = getattr(error, "code", None)
+        said = _first_line(error)
+        if code is None or code in REFUSED:
+            self._give_up()
+        if code in REFUSED:
+            return ArchiveError(
+                f"{self._name} at {self._place} refuses: {said}", hint="check user and password in the archive's URL"
+            )
+        if code in MISSING:
+            return ArchiveAway(
+                f"{self._name} at {self._place} has no entries table yet", hint="`store` makes it: is it running?"
+            )
+        return ArchiveAway(
+            f"{self._name} at {self._place}: {said}", hint="is it running, reachable, and is there room on its disk?"
+        )
+
+
+async def _applied(client: Any, place: Place) -> set[int]:
+    result = await client.query(f"SELECT number FROM {place.database}.migrations")
+    return {row[0] for row in result.result_rows}
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip() or type(error).__name__
+    _, found, answer = text.partition("DB::Exception: ")
+    return (answer if found else text).splitlines()[0][:300]
+
+
+def _statistics(row: Sequence[Any], keys: int) -> Statistics:
+    bucket, entries, weight, errors, size, (p50, p95, p99) = row[keys:]
+    return Statistics(
+        key=tuple(row[:keys]), since_ns=bucket, entries=entries,
+        count=weight / WEIGHT_UNIT, errors=errors / WEIGHT_UNIT, bytes=int(size),
+        p50_us=p50, p95_us=p95, p99_us=p99,
+    )

@@ -1,0 +1,35 @@
+"""Entries as rows of the ClickHouse table, in the input format MsgPack: the columns of a row one after the other.
+
+That format lets one C encoder write whole rows; building ClickHouse's own column blocks in Python costs twice as much.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+
+import msgspec
+
+from weir.archive.codec import encode_entry
+from weir.model.entry import EntryMap
+from weir.query.row import FIELDS, row_of
+
+FORMAT = "MsgPack"
+NAMES: tuple[str, ...] = (*FIELDS, "entry")
+
+_HEAD = 3
+"""Bytes of the header of an array of 16 to 65535 items, which the format does not want."""
+_BIN32 = struct.Struct(">BI")
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def packed(entries: Sequence[EntryMap]) -> bytes:
+    """Rows in the order of `NAMES`."""
+    block = bytearray()
+    for entry in entries:
+        data = encode_entry(entry)
+        block += _encoder.encode(row_of(entry))[_HEAD:]
+        block += _BIN32.pack(0xC6, len(data))
+        block += data
+    return bytes(block)

@@ -1,0 +1,426 @@
+"""Every archive gives the same answers: one suite, held against the ring in memory and ClickHouse over HTTP (chdb)."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from weir.archive.api import Archive, ArchiveAway, Statistics
+from weir.archive.clickhouse import ClickHouseArchive
+from weir.archive.memory import MemoryArchive
+from weir.archive.place import place_of
+from weir.errors import ArchiveError
+from weir.query.match import predicate
+from weir.query.row import row_of
+from weir.query.structured import Query, QueryError, cursor_of, position_of
+
+HOUR = 3600 * 10**9
+BASE = 1_700_000_000 * 10**9 // HOUR * HOUR
+PASSWORD = "a password & more?"
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from weir.archive.chdb_server import Engine, Server
+
+async def main():
+    server = Server(Engine(Path(sys.argv[1])), "weir", sys.argv[2])
+    await server.start("127.0.0.1", 0)
+    print(server.port, flush=True)
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
+    await server.close()
+
+asyncio.run(main())
+"""
+
+databases = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def chdb_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if find_spec("chdb") is None:
+        pytest.skip("chdb is not installed (extra `embedded`)")
+    folder = tmp_path_factory.mktemp("chdb")
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(folder), PASSWORD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdin is not None
+    assert server.stdout is not None
+    yield f"http://weir:a%20password%20%26%20more%3F@127.0.0.1:{int(server.stdout.readline())}"
+    server.stdin.close()
+    assert server.wait(30) == 0
+
+
+@pytest.fixture(params=["memory", pytest.param("chdb", marks=pytest.mark.chdb)])
+async def archive(request: pytest.FixtureRequest) -> AsyncIterator[Archive]:
+    made: Archive
+    if request.param == "memory":
+        made = MemoryArchive(1_000_000, 1 << 30)
+    else:
+        made = ClickHouseArchive(place_of(f"{request.getfixturevalue('chdb_url')}/t{next(databases)}"))
+    yield made
+    await made.close()
+
+
+def entry(name: str, at: int = BASE, **more: Any) -> dict[str, Any]:
+    made = {
+        "v": 1, "id": name, "timestamp": at, "protocol": "http", "kind": "exchange", "flow_id": "f1",
+        "src": {"ip": "10.0.0.1", "port": 4000, "name": "cart", "namespace": "shop"},
+        "dst": {"ip": "10.0.0.2", "port": 80, "name": "checkout", "namespace": "shop"},
+        "elapsed_time": 1000, "method": "GET", "path": "/api", "status_code": 200, "ok": True, "summary": "GET /api",
+    }
+    return made | more
+
+
+def ids(entries: list[dict[str, Any]]) -> list[str]:
+    return [one["id"] for one in entries]
+
+
+async def every_page(archive: Archive, query: Query) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor = ""
+    while True:
+        page = await archive.query(msgspec.structs.replace(query, cursor=cursor))
+        assert len(page.entries) <= query.limit
+        found += page.entries
+        if not page.next:
+            return found
+        cursor = page.next
+
+
+async def test_an_empty_archive_answers(archive: Archive) -> None:
+    assert (await archive.query(Query())).entries == []
+    assert (await archive.query(Query())).next == ""
+    assert await archive.get("x") is None
+    assert await archive.count(Query()) == 0
+    assert await archive.statistics(Query()) == []
+    assert (await archive.trim(before_ns=BASE, max_bytes=1)).entries == 0
+
+
+async def test_an_entry_comes_back_whole(archive: Archive) -> None:
+    whole = entry(
+        "whole", nested={"list": [1, -2, 1.5, None, True, {"b": b"\x00\xff"}]}, text="ä\n\0€😀", big=2**63 - 1,
+        request={"headers": {"x": "y" * 5000}, "body": {"data": b"\xff\xfe" * 100, "size": 200}},
+    )
+    await archive.insert([whole])
+    assert await archive.get("whole") == whole
+    assert (await archive.query(Query())).entries == [whole]
+
+
+async def test_newest_first_and_by_id_within_one_time(archive: Archive) -> None:
+    await archive.insert([entry("b"), entry("c", BASE + 1), entry("a"), entry("d", BASE - 1)])
+    assert ids((await archive.query(Query())).entries) == ["c", "b", "a", "d"]
+
+
+async def test_inserting_again_changes_nothing(archive: Archive) -> None:
+    entries = [entry(f"e{n}", BASE + n) for n in range(50)]
+    for _ in range(3):
+        await archive.insert(entries)
+    await archive.insert([entries[7], entries[7]])
+    assert await archive.count(Query()) == 50
+    assert len(await every_page(archive, Query(limit=7))) == 50
+    assert (await archive.statistics(Query()))[0].entries == 50
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_the_highest_version_wins_in_any_order(archive: Archive, order: tuple[int, ...]) -> None:
+    copies = [
+        entry("x", BASE + 7, version=1, status_code=0, ok=None),
+        entry("x", BASE + 3, version=3, status_code=500, ok=False),
+        entry("x", BASE + 5, version=2, status_code=200),
+    ]
+    for place in order:
+        await archive.insert([copies[place]])
+    found = await archive.get("x")
+    assert found is not None
+    assert found["version"] == 3
+    assert (await archive.query(Query())).entries == [copies[1]]
+    assert await archive.count(Query()) == 1
+    [group] = await archive.statistics(Query(), group_by=["status_code"])
+    assert (group.key, group.entries, group.errors) == ((500,), 1, 1)
+    assert await archive.count(Query(ok=True)) == 0
+    assert (await archive.query(Query(ok=True))).entries == []
+
+
+@pytest.mark.parametrize("first", [0, 1])
+async def test_of_two_vantages_the_earlier_copy_stays(archive: Archive, first: int) -> None:
+    copies = [entry("x", BASE + 5_000, node_name="a"), entry("x", BASE + 9_000, node_name="b")]
+    await archive.insert([copies[first]])
+    await archive.insert([copies[1 - first]])
+    assert (await archive.query(Query())).entries == [copies[0]]
+    assert await archive.get("x") == copies[0]
+    later = Query(since_ns=BASE + 8_000)
+    assert (await archive.query(later)).entries == []
+    assert await archive.count(later) == 0
+    assert await archive.statistics(later) == []
+    earlier = Query(until_ns=BASE + 8_000)
+    assert await archive.count(earlier) == 1
+    assert len((await archive.query(earlier)).entries) == 1
+
+
+async def test_pages_stay_in_place_while_entries_arrive(archive: Archive) -> None:
+    await archive.insert([entry(f"e{n:03}", BASE + n // 3) for n in range(100)])
+    expected = ids((await archive.query(Query(limit=100))).entries)
+    found: list[str] = []
+    query = Query(limit=9)
+    for turn in itertools.count():
+        page = await archive.query(query)
+        found += ids(page.entries)
+        if not page.next:
+            break
+        await archive.insert([entry(f"new{turn}", BASE + 1000 + turn)])
+        query = Query(limit=9, cursor=page.next)
+    assert found == expected
+
+
+async def test_the_last_full_page_has_no_next(archive: Archive) -> None:
+    await archive.insert([entry(f"e{n}", BASE + n) for n in range(10)])
+    page = await archive.query(Query(limit=10))
+    assert len(page.entries) == 10
+    assert page.next == ""
+    first = await archive.query(Query(limit=9))
+    assert first.next
+    assert ids((await archive.query(Query(limit=9, cursor=first.next))).entries) == ["e0"]
+
+
+async def test_pages_over_copies_of_the_same_entries(archive: Archive) -> None:
+    for shift in range(30):
+        await archive.insert([entry(f"e{n}", BASE + n * 10_000 + shift) for n in range(20)])
+    assert ids(await every_page(archive, Query(limit=3))) == [f"e{n}" for n in reversed(range(20))]
+
+
+HOSTILE = ["' OR 1=1 --", "\\", "{text:String}", "%", "_", "\n", "\t", "\x00", "\\'", "a'b", "ÄÖ", "İ", "ß", "\ud800"]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_text_is_only_text(archive: Archive, text: str) -> None:
+    await archive.insert([entry("with", summary=f"see {text} here"), entry("without", BASE + 1, summary="nothing")])
+    everything = Query(text=text, protocols=("http", text), names=(text, "cart"))
+    assert ids((await archive.query(everything)).entries) == (["without", "with"] if text == "\n" else ["with"])
+    assert (await archive.query(Query(flow_id=text))).entries == []
+    assert (await archive.query(Query(namespaces=(text,)))).entries == []
+    assert await archive.get(text) is None
+
+
+async def test_odd_maps_are_kept(archive: Archive) -> None:
+    odd: list[dict[str, Any]] = [
+        {"id": "bare"},
+        {"id": "types", "timestamp": "x", "src": 1, "dst": ["a"], "request": None, "status_code": "200", "ok": 1,
+         "elapsed_time": -5, "version": -1, "sample_rate": "no", "path": b"bytes", "protocol": None},
+        {"id": "numbers", "timestamp": 2**70, "status_code": 2**40, "elapsed_time": 2**80, "version": 2**40,
+         "sample_rate": -1.0, "src": {"port": 10**9}, "request": {"size": 2**70}, "x": float("nan")},
+        {"id": "texts", "summary": "\ud800 lone", "path": "p" * 100_000, "timestamp": BASE},
+    ]
+    await archive.insert(odd)
+    found = (await archive.query(Query())).entries
+    assert ids(found) == ["numbers", "texts", "types", "bare"]
+    assert await archive.count(Query()) == 4
+    assert sum(group.entries for group in await archive.statistics(Query(), group_by=["status_code"])) == 4
+
+
+async def test_unknown_groups_are_refused(archive: Archive) -> None:
+    with pytest.raises(QueryError, match="cannot be grouped"):
+        await archive.statistics(Query(), group_by=["entry; DROP TABLE entries"])
+
+
+async def test_a_foreign_cursor_is_refused(archive: Archive) -> None:
+    for cursor in ("x", "!!!", "LTE6YQ", cursor_of(position_of("MTpi")) + "%"):
+        with pytest.raises(QueryError, match="none of ours"):
+            await archive.query(Query(cursor=cursor))
+
+
+async def test_statistics_weigh_by_sample_rate(archive: Archive) -> None:
+    await archive.insert([
+        entry("a", elapsed_time=100, request={"size": 10}, response={"size": 5}),
+        entry("b", elapsed_time=200, sample_rate=0.1, ok=False),
+        entry("c", elapsed_time=0),
+    ])
+    [group] = await archive.statistics(Query())
+    assert group == Statistics(
+        count=12.0, entries=3, errors=10.0, p50_us=200, p95_us=200, p99_us=200, bytes=15
+    )
+
+
+async def test_statistics_by_bucket_and_key(archive: Archive) -> None:
+    await archive.insert([
+        *(entry(f"a{n}", BASE + n, elapsed_time=n + 1) for n in range(100)),
+        *(entry(f"b{n}", BASE + 10**9 + n, status_code=500, ok=False) for n in range(3)),
+        entry("c", BASE + 10**9, status_code=404),
+    ])
+    groups = await archive.statistics(Query(), group_by=["status_code", "dst_name"], bucket_ns=10**9)
+    assert [(g.since_ns - BASE, g.key, g.entries) for g in groups] == [
+        (0, (200, "checkout"), 100), (10**9, (500, "checkout"), 3), (10**9, (404, "checkout"), 1)
+    ]
+    assert (groups[0].p50_us, groups[0].p95_us, groups[0].p99_us) == (50, 95, 99)
+    assert len(await archive.statistics(Query(), group_by=["status_code"], limit=2)) == 2
+
+
+async def test_trim_by_age_drops_whole_old_hours(archive: Archive) -> None:
+    await archive.insert([entry(f"h{hour}", BASE + hour * HOUR + HOUR // 2) for hour in range(5)])
+    gone = await archive.trim(before_ns=BASE + 3 * HOUR)
+    assert gone.entries == 3
+    assert gone.bytes > 0
+    assert ids((await archive.query(Query())).entries) == ["h4", "h3"]
+    assert (await archive.trim(before_ns=BASE + 3 * HOUR)).entries == 0
+
+
+async def test_trim_by_size_drops_the_oldest(archive: Archive) -> None:
+    for hour in range(4):
+        noise = random.Random(hour)
+        await archive.insert([
+            entry(f"h{hour}-{n}", BASE + hour * HOUR + n, noise=noise.randbytes(2000)) for n in range(100)
+        ])
+    size = await archive.size_bytes()
+    await archive.trim(max_bytes=size)
+    assert await archive.count(Query()) == 400
+    await archive.trim(max_bytes=size * 6 // 10)
+    assert await archive.size_bytes() <= size * 6 // 10
+    left = ids((await archive.query(Query(limit=1000))).entries)
+    assert 100 <= len(left) <= 300
+    assert left[0] == "h3-99"
+    assert len(left) == len({name for name in left if name >= min(left)})
+
+
+WORDS = ["cart", "checkout", "Ärger", "x_y", "50%", "", "a'b", "Payments", "ünit"]
+
+
+def random_entry(chance: random.Random, number: int) -> dict[str, Any]:
+    def peer() -> dict[str, Any]:
+        return {
+            "ip": f"10.0.0.{chance.randrange(4)}", "port": chance.randrange(3), "name": chance.choice(WORDS),
+            "namespace": chance.choice(["shop", "pay", ""]), "service": {"name": chance.choice(WORDS)},
+        }
+
+    made = {
+        "v": 1, "id": f"{chance.randrange(60):03}", "timestamp": BASE + chance.randrange(40) * 250_000_000,
+        "version": chance.randrange(1, 4), "protocol": chance.choice(["http", "dns", "grpc"]),
+        "kind": chance.choice(["exchange", "flow"]), "flow_id": f"f{chance.randrange(3)}", "src": peer(), "dst": peer(),
+        "elapsed_time": chance.choice([0, 1, 5, 999, chance.randrange(10**6)]), "method": chance.choice(["GET", "PUT"]),
+        "path": "/" + chance.choice(WORDS), "status_code": chance.choice([0, 200, 404, 500]),
+        "ok": chance.choice([True, False, None]), "summary": " ".join(chance.choices(WORDS, k=3)),
+        "sample_rate": chance.choice([1.0, 0.5, 0.3, 0.01]), "request": {"size": chance.randrange(10**6)},
+        "response": {"size": chance.randrange(10**6)}, "number": number,
+    }
+    for name in chance.sample(sorted(set(made) - {"id", "timestamp"}), chance.randrange(4)):
+        del made[name]
+    return made
+
+
+def random_query(chance: random.Random) -> Query:
+    def some(values: list[str]) -> tuple[str, ...]:
+        return tuple(chance.sample(values, chance.randrange(1, 3))) if chance.random() < 0.3 else ()
+
+    at = BASE + chance.randrange(40) * 250_000_000
+    return Query(
+        protocols=some(["http", "dns", "grpc", "none"]), kinds=some(["exchange", "flow"]),
+        since_ns=at if chance.random() < 0.3 else 0, until_ns=at + 10**9 if chance.random() < 0.3 else 0,
+        text=chance.choice([*WORDS, "CART", "10.0.0.1", "404", "/50", "t\nc"]) if chance.random() < 0.4 else "",
+        flow_id="f1" if chance.random() < 0.2 else "", names=some(WORDS), namespaces=some(["shop", "pay", ""]),
+        ok=chance.choice([None, None, True, False]), limit=chance.choice([7, 20, 1000]),
+    )
+
+
+def truth(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What an archive holds after these inserts, newest first, by the contract's words alone."""
+    kept: dict[str, dict[str, Any]] = {}
+    for one in entries:
+        old = kept.get(one["id"])
+        if old is None or (one.get("version", 1), -one["timestamp"]) > (old.get("version", 1), -old["timestamp"]):
+            kept[one["id"]] = one
+    return sorted(kept.values(), key=lambda one: (one["timestamp"], one["id"]), reverse=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_random_entries_and_questions_agree_with_the_contract(archive: Archive, seed: int) -> None:
+    chance = random.Random(seed)
+    # Copies that are equal in everything that decides must be equal in everything, as they are on the wire.
+    unique = {
+        (one["id"], one["timestamp"], one.get("version", 1)): one
+        for one in (random_entry(chance, number) for number in range(150))
+    }
+    entries = [*unique.values(), *chance.choices(list(unique.values()), k=40)]
+    chance.shuffle(entries)
+    reference = MemoryArchive()
+    await reference.insert(entries)
+    for start in range(0, len(entries), 50):
+        await archive.insert(entries[start : start + 50])
+    held = truth(entries)
+    for _ in range(25):
+        query = random_query(chance)
+        wanted = predicate(query)
+        expected = [one for one in held if wanted(row_of(one))]
+        assert await every_page(archive, query) == expected, query
+        assert await archive.count(query) == len(expected), query
+        group_by = chance.sample(["protocol", "status_code", "ok", "dst_name", "method"], chance.randrange(3))
+        bucket = chance.choice([0, 10**9])
+        found = await archive.statistics(query, group_by=group_by, bucket_ns=bucket)
+        assert found == await reference.statistics(query, group_by=group_by, bucket_ns=bucket), query
+        assert sum(group.entries for group in found) == len(expected)
+
+
+@pytest.mark.chdb
+async def test_two_writers_may_make_the_schema_at_once(chdb_url: str) -> None:
+    place = place_of(f"{chdb_url}/t{next(databases)}")
+    first, second = ClickHouseArchive(place), ClickHouseArchive(place)
+    await asyncio.gather(first.insert([entry("a")]), second.insert([entry("b")]))
+    assert await first.count(Query()) == await second.count(Query()) == 2
+    await first.close()
+    await second.close()
+
+
+@pytest.mark.chdb
+async def test_a_reader_says_that_nothing_is_there_yet_and_reads_when_it_is(chdb_url: str) -> None:
+    place = place_of(f"{chdb_url}/t{next(databases)}")
+    reader, writer = ClickHouseArchive(place, writes=False), ClickHouseArchive(place)
+    with pytest.raises(ArchiveAway, match="no entries table yet"):
+        await reader.query(Query())
+    await writer.insert([entry("a")])
+    assert await reader.count(Query()) == 1
+    await reader.close()
+    await writer.close()
+
+
+@pytest.mark.chdb
+async def test_a_wrong_password_is_refused_without_being_shown(chdb_url: str) -> None:
+    archive = ClickHouseArchive(place_of(chdb_url.replace("more%3F", "hunter2")))
+    with pytest.raises(ArchiveError) as refused:
+        await archive.count(Query())
+    assert not isinstance(refused.value, ArchiveAway)
+    assert "hunter2" not in str(refused.value)
+    await archive.close()
+
+
+async def test_a_server_that_is_away_is_told_so() -> None:
+    archive = ClickHouseArchive(place_of("http://127.0.0.1:9/weir"))
+    with pytest.raises(ArchiveAway, match=r"127\.0\.0\.1:9"):
+        await archive.insert([entry("a")])
+    await archive.close()
+
+
+@pytest.mark.chdb
+def test_a_second_process_is_told_that_the_folder_is_taken(tmp_path: Path) -> None:
+    if find_spec("chdb") is None:
+        pytest.skip("chdb is not installed (extra `embedded`)")
+    first = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(tmp_path), "x"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    assert first.stdin is not None
+    first.stdout.readline()
+    second = subprocess.run(
+        [sys.executable, "-c", SERVER, str(tmp_path), "x"], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    first.stdin.close()
+    assert first.wait(30) == 0
+    assert second.returncode != 0
+    assert "only one process may use it" in second.stderr
