@@ -16,7 +16,7 @@ from weir.bus.topics import TOPICS
 from weir.cli.main import usage
 from weir.cli.stages import STAGES
 from weir.cli.topology import as_mermaid, as_text
-from weir.decode.flows import FLOW_FIELDS
+from weir.decode.entries import FLOW_FIELDS
 from weir.dissect.api import Field, Limits
 from weir.dissect.registry import Registry
 from weir.model import control, entry, health, packets, segments
@@ -96,7 +96,7 @@ def entry_page() -> str:
     ):
         out += [f"## {title}\n", struct_table(struct, entry)]
     out.append("## Fields by protocol\n\nThey stand at the top level; an absent one has its type's empty value.\n")
-    for dissector in Registry(Limits()).all():
+    for dissector in Registry(Limits()):
         out += [f"### {dissector.title}\n", f"`protocol`: {', '.join(f'`{p}`' for p in dissector.protocols)}\n"]
         out.append(fields_table(dissector.fields))
     out += ["### Flows\n", "`protocol`: `tcp`, `udp`, `icmp`; `kind`: `flow`\n", fields_table(FLOW_FIELDS)]

@@ -17,6 +17,7 @@ Format = Literal["table", "json", "full"]
 FORMATS: tuple[Format, ...] = ("table", "json", "full")
 
 RED, DIM, PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
+FLOW_BYTES = ("conn_local_bytes", "conn_remote_bytes", "flow_local_bytes", "flow_remote_bytes")
 SHOWN_ELSEWHERE = {
     "v", "id", "version", "instance", "cluster", "node_name", "timestamp", "elapsed_time", "protocol", "kind",
     "flow_id", "community_id", "transport", "src", "dst", "direction", "request", "response", "ok", "summary",
@@ -147,7 +148,7 @@ def peer(end: dict[str, Any]) -> str:
 def total_size(entry: EntryMap) -> int:
     """Bytes of request and response; of a flow both directions."""
     messages = sum(int((entry.get(side) or {}).get("size", 0)) for side in ("request", "response"))
-    return messages or int(entry.get("conn_local_bytes", 0)) + int(entry.get("conn_remote_bytes", 0))
+    return messages or sum(int(entry.get(name, 0)) for name in FLOW_BYTES)
 
 
 def body_text(body: dict[str, Any]) -> str:

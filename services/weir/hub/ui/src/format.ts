@@ -38,7 +38,7 @@ export function size(bytes: number): string {
 export function total(entry: Entry): number {
   const messages = (entry.request?.size ?? 0) + (entry.response?.size ?? 0);
   if (messages) return messages;
-  return Number(entry.conn_local_bytes ?? 0) + Number(entry.conn_remote_bytes ?? 0);
+  return ["conn_local_bytes", "conn_remote_bytes", "flow_local_bytes", "flow_remote_bytes"].reduce((n, name) => n + Number(entry[name] ?? 0), 0);
 }
 
 export function host(peer: Peer): string {
