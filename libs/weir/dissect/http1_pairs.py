@@ -1,0 +1,127 @@
+"""Which response answers which request of an HTTP/1.x conversation. See `protocols.http1` for the rules."""
+
+from __future__ import annotations
+
+from weir.dissect.api import Limits, Output
+from weir.dissect.http1_state import Conversation, Half, Pair, Phase, exchange
+from weir.dissect.httpfields import Upgraded
+from weir.model.flow import Side
+
+
+def arriving(state: Conversation, side: Side) -> Half:
+    """The message that is arriving from a side, which must be in the middle of one."""
+    half = state.pairs[0].response if side else state.pairs[-1].request
+    assert half is not None
+    return half
+
+
+def answerable(state: Conversation) -> bool:
+    """May the server's next message be read? In a conversation that was seen whole, its request comes first."""
+    pairs = state.pairs
+    return bool(
+        (pairs and pairs[0].response is None) or state.lossy or state.evicted or state.client.ended
+    )
+
+
+def distrust(state: Conversation) -> None:
+    """Something was not seen: from now on capture times decide as well."""
+    state.lossy = True
+    state.evicted = 0
+
+
+def ask(state: Conversation, request: Half, began: int, limits: Limits, out: list[Output]) -> None:
+    """A request begins."""
+    pairs = state.pairs
+    if pairs:
+        last = pairs[-1].request
+        # One segment with two requests, or a request before the answer to an earlier one: that is pipelining.
+        if not state.lossy or (last is not None and last.message.end == began):
+            state.pipelined = True
+        pairs.append(Pair(request))
+        _evict(state, limits, out)
+    else:
+        pairs.append(Pair(request))
+
+
+def asked(state: Conversation, request: Half, out: list[Output]) -> None:
+    """The request that was arriving has ended."""
+    pair = state.pairs[-1]
+    if pair.response is not None and pair.response.done:
+        state.pairs.pop()
+        give(state, pair, out)
+    else:
+        state.held += request.cost
+
+
+def answer(state: Conversation, response: Half, began: int, out: list[Output]) -> Half | None:
+    """A response begins: find the request that it answers, and make them a pair."""
+    pairs = state.pairs
+    if state.lossy:
+        _align(state, began, out)
+    if state.evicted:
+        state.evicted -= 1
+    elif pairs and pairs[0].response is None:
+        request = pairs[0].request
+        if request is not None and (not state.lossy or request.message.timestamp <= began):
+            pairs[0].response = response
+            return request
+    pairs.insert(0, Pair(None, response))
+    return None
+
+
+def answered(state: Conversation, out: list[Output]) -> None:
+    """The response that was arriving has ended."""
+    pair = state.pairs[0]
+    if pair.request is None or pair.request.done:
+        del state.pairs[0]
+        give(state, pair, out)
+
+
+def give(state: Conversation, pair: Pair, out: list[Output]) -> None:
+    request, response = pair.request, pair.response
+    out.append(exchange(pair))
+    if request is not None:
+        state.held -= request.cost
+    if response is not None and (response.upgrade or response.tunnel):
+        half = request or response
+        state.leaving = Upgraded(
+            protocol=response.upgrade, offset=half.offset, request=half.message, fields=half.fields
+        )
+        state.client.phase = state.server.phase = Phase.WAIT
+    elif request is not None and (request.upgrade or request.tunnel) and state.client.phase is Phase.WAIT:
+        state.client.phase = Phase.HEAD
+
+
+def finish(state: Conversation, out: list[Output]) -> None:
+    """The conversation is over: give what still waits, and keep nothing."""
+    pairs, state.pairs = state.pairs, []
+    for pair in pairs:
+        out.append(exchange(pair))
+    state.over = True
+    state.leaving = None
+    for stream in (state.client, state.server):
+        stream.release()
+        stream.buffer.reset(stream.next)
+
+
+def _align(state: Conversation, began: int, out: list[Output]) -> None:
+    """After a loss: requests that were followed by another one before this response began got theirs unseen."""
+    pairs = state.pairs
+    while len(pairs) > 1 and not state.pipelined and pairs[0].response is None:
+        request = pairs[1].request
+        if request is None or request.message.timestamp > began:
+            return
+        give(state, pairs.pop(0), out)
+
+
+def _evict(state: Conversation, limits: Limits, out: list[Output]) -> None:
+    """Too many wait, or what they keep is too large: the oldest go. The one that arrives and the one that is being
+    answered stay."""
+    pairs = state.pairs
+    while len(pairs) > limits.pending or state.held > limits.buffered:
+        index = 0 if pairs[0].response is None else 1
+        if index >= len(pairs) - 1:
+            return
+        if not state.lossy:
+            state.evicted += 1
+        give(state, pairs.pop(index), out)
