@@ -76,6 +76,8 @@ class CaptureFile:
             skipped = min(self._skip, self._end)
             self._skip -= skipped
             self._drop(skipped)
+            if self._skip:
+                return []
         if self._format is None:
             self._format, header = _recognise(bytes(self._buffer[: min(self._end, pcap.HEADER)]), self.name)
             if self._format is None:
