@@ -17,12 +17,12 @@ from pathlib import Path
 import msgspec
 
 from weir.testing.engine.daemon import EngineError, PrivateEngine
+from weir.testing.kafka.jars import POM, KafkaMissing, ensure_libs, version
 
 FILES = Path(__file__).with_name("standin")
 LABEL = "weir.standin"
 BASE = "python:3.11-slim"
-KAFKA = "apache/kafka:4.3.1"
-TOOLS = ("debootstrap", "mvn", "zstd", "tar")
+KAFKA = f"apache/kafka:{version()}"
 
 
 class StandIn(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class StandIn(msgspec.Struct, frozen=True):
 
 def standins() -> tuple[StandIn, ...]:
     base = _hash(FILES / "base.sh")
-    kafka = _hash(FILES / "base.sh", *sorted((FILES / "kafka").iterdir()))
+    kafka = _hash(FILES / "base.sh", POM, *sorted((FILES / "kafka").iterdir()))
     return StandIn(BASE, _build_base, base), StandIn(KAFKA, _build_kafka, kafka)
 
 
@@ -89,10 +89,10 @@ def _build_kafka(engine: PrivateEngine, tag: str, label: str) -> None:
     with tempfile.TemporaryDirectory(prefix="weir-kafka-") as folder:
         context = Path(folder) / "context"
         shutil.copytree(FILES / "kafka", context)
-        _run([
-            "mvn", "-q", "-B", "-f", str(context / "pom.xml"), "dependency:copy-dependencies",
-            "-DincludeScope=runtime", "-DoutputDirectory=libs",
-        ])
+        try:
+            shutil.copytree(ensure_libs(), context / "libs")
+        except KafkaMissing as error:
+            raise EngineError(str(error)) from error
         built = engine.docker("build", "--label", label, "-t", tag, str(context), check=False)
         if built.returncode != 0:
             raise EngineError(f"{tag}: {built.stdout[-1500:]}{built.stderr[-1500:]}")
