@@ -11,8 +11,8 @@ from weir.net.records import packets
 from weir.testing.capturefiles import Packet, pcap, pcapng
 
 PACKETS = st.lists(
-    st.builds(Packet, st.integers(0, 2**32 * 10**9 - 1), st.binary(max_size=200)).map(
-        lambda p: p._replace(wire=len(p.frame) + 3)
+    st.tuples(st.integers(0, 2**32 * 10**9 - 1), st.binary(max_size=200)).map(
+        lambda p: Packet(p[0], p[1], wire=len(p[1]) + 3)
     ),
     max_size=20,
 )
