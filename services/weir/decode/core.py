@@ -78,8 +78,6 @@ class Decoder:
         self.origins: dict[int, int] = {}
         """By partition of `packets`: the last offset whose segments were taken."""
         self.tcp = Tcp(settings, self.talk, self.counts, self._clock_of, self._look_at)
-        self.changes = 0
-        """Rises with every block."""
         self._window = self.tcp.window
         self._idle_tcp = int(settings.tcp_idle_s * NS)
         self._idle_syn = int(settings.syn_idle_s * NS)
@@ -112,7 +110,6 @@ class Decoder:
             self.counts.add("decode.repeated", max(block.count, 1))
             return []
         columns = _columns(block)
-        self.changes += 1
         self.origins[block.origin_partition] = block.origin_offset
         vantage = self._vantage(block)
         if block.count:

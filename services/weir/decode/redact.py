@@ -35,6 +35,7 @@ _USERINFO = re.compile(r"(//[^/?#\s:@]*:)([^/?#\s@]+)(@)")
 _SET_COOKIE = re.compile(r"^(\s*[^=;]*=)([^;]*)")
 _COOKIE = re.compile(r"(^|;)(\s*[^=;]*=)([^;]*)")
 _MASKED = "masked:"
+_MAX_KNOWN = 4096
 
 
 class Redactor:
@@ -48,7 +49,10 @@ class Redactor:
         how: dict[str, Callable[[str], str]] = dict.fromkeys(headers, self._credentials)
         how |= {name: self._url for name in URL_HEADERS if name not in headers}
         how |= {n: f for n, f in (("cookie", self._cookie), ("set-cookie", self._set_cookies)) if n in headers}
-        self._headers = tuple(how.items())
+        self._headers = how
+        self._header_names = frozenset(how)
+        self._known: dict[str, bool] = {}
+        """Whether a parameter's name is token-like, for names that were asked before."""
         self._cookies = bool({"cookie", "set-cookie"} & headers)
 
     def apply(self, entry: EntryMap) -> EntryMap:
@@ -56,7 +60,9 @@ class Redactor:
         for name in URL_FIELDS:
             text = entry.get(name)
             if text and ("=" in text or "@" in text):
-                entry[name] = self._url(text)
+                masked = self._url(text)
+                if masked is not text:
+                    entry[name] = masked
         for name in MAP_FIELDS:
             parameters = entry.get(name)
             if parameters:
@@ -84,25 +90,28 @@ class Redactor:
 
     def _message(self, message: dict[str, Any]) -> None:
         headers = message.get("headers")
-        if headers:
-            for name, how in self._headers:
-                if name in headers:
-                    headers[name] = how(headers[name])
+        if headers and not self._header_names.isdisjoint(headers):
+            self._fields(headers)
+        trailers = message.get("trailers")
+        if trailers:
+            self._fields(trailers)
         body = message.get("body")
         if body:
             if self._bodies:
                 message["body"] = {k: v for k, v in body.items() if k not in ("text", "data")} | {"truncated": True}
             elif headers and FORM in headers.get("content-type", "").lower():
-                if "text" in body:
-                    body["text"] = self._url(body["text"])
-                elif body.get("data"):
-                    # A form that is no UTF-8: masked byte by byte, as Latin-1 text maps to bytes one to one.
-                    body["data"] = self._url(body["data"].decode("latin-1")).encode("latin-1")
-        trailers = message.get("trailers")
-        if trailers:
-            for name, how in self._headers:
-                if name in trailers:
-                    trailers[name] = how(trailers[name])
+                self._form(body)
+
+    def _fields(self, fields: dict[str, str]) -> None:
+        for name in self._header_names.intersection(fields):
+            fields[name] = self._headers[name](fields[name])
+
+    def _form(self, body: dict[str, Any]) -> None:
+        if "text" in body:
+            body["text"] = self._any_url(body["text"])
+        elif body.get("data"):
+            # A form that is no UTF-8: Latin-1 maps bytes to characters one to one.
+            body["data"] = self._any_url(body["data"].decode("latin-1")).encode("latin-1")
 
     def _credentials(self, value: str) -> str:
         """Keeps the scheme word of `Bearer …`, `Basic …` (RFC 9110 section 11.4)."""
@@ -123,6 +132,16 @@ class Redactor:
         )
 
     def _url(self, text: str) -> str:
+        """The usual case is told at once: a query without secrets, and nothing else that may hold one."""
+        head, _, query = text.partition("?")
+        if "=" in head or "@" in text or "#" in query or ";" in query or "?" in query:
+            return self._any_url(text)
+        for parameter in query.split("&"):
+            if self._is_secret(parameter.partition("=")[0]):
+                return self._any_url(text)
+        return text
+
+    def _any_url(self, text: str) -> str:
         if "=" in text:
             text = _PARAMETER.sub(self._parameter, text)
         if "@" in text:
@@ -137,8 +156,8 @@ class Redactor:
 
     def _parameters(self, parameters: Any) -> Any:
         if type(parameters) is str:
-            return self._url(parameters)
-        if type(parameters) is dict:
+            return self._any_url(parameters)
+        if type(parameters) is dict and any(map(self._is_secret, parameters)):
             return {k: self._masked(v) if self._is_secret(k) else v for k, v in parameters.items()}
         return parameters
 
@@ -146,7 +165,14 @@ class Redactor:
         return [self.mask(str(v)) for v in value] if type(value) is list else self.mask(str(value))
 
     def _is_secret(self, name: str) -> bool:
-        name = name.lower()
+        known = self._known.get(name)
+        if known is None:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            known = self._known[name] = self._find_out(name.lower())
+        return known
+
+    def _find_out(self, name: str) -> bool:
         if "%" in name or "+" in name:
             name = unquote_plus(name)
         if name in self._names:

@@ -52,3 +52,6 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True):
         float,
         msgspec.Meta(description="Share of the time that saving may take; above it, it is done less often", gt=0, le=1),
     ] = 0.05
+    drain_s: Annotated[
+        float, msgspec.Meta(description="Time for a last snapshot when asked to stop or to hand a shard over", ge=0)
+    ] = 10.0
