@@ -84,6 +84,12 @@ class Direction(msgspec.Struct):
     kept: int = 0
     """Bytes of headers and bodies that open streams hold."""
 
+    def begin(self) -> None:
+        """The connection begins here, whatever was believed before: frames follow, and the table is empty."""
+        self.preface = self.anchored = self.lossy = False
+        self.first = self.synced = True
+        self.table = Table()
+
     def lose_sync(self, *, anchored: bool) -> None:
         """Frames were missed: neither the next frame's start nor the header table is known any more."""
         self.synced = self.data = self.preface = self.first = False
@@ -311,7 +317,7 @@ def _headers(
         half.timestamp = block.timestamp
         half.headers = _within(stream, direction, read.fields, limits)
         half.body.codings = codings_of(half.get("content-encoding"))
-        if stream.is_grpc():
+        if UNKNOWN_TABLE in stream.incomplete or stream.is_grpc():
             half.grpc = Grpc()
     elif half.trailers or not block.last:
         stream.odd("header block within a message")

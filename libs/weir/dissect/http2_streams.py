@@ -40,7 +40,7 @@ class Grpc(msgspec.Struct):
     prefix: bytes = b""
     left: int = 0
     lost: bool = False
-    """Bytes are missing: prefixes cannot be found any more."""
+    """Prefixes cannot be found (any more): bytes are missing, or these are no messages."""
 
     def feed(self, data: bytes) -> None:
         at, size = 0, len(data)
@@ -56,11 +56,19 @@ class Grpc(msgspec.Struct):
             if len(self.prefix) == _GRPC_PREFIX:
                 flags, self.left = self.prefix[0], int.from_bytes(self.prefix[1:])
                 self.prefix = b""
+                if flags & 0x7E:
+                    self.lost, self.left = True, 0
+                    return
                 if flags & 0x80:  # the trailers of gRPC-Web
                     continue
                 self.messages += 1
                 self.size += self.left
                 self.compressed = self.compressed or bool(flags & 1)
+
+
+    def whole(self) -> bool:
+        """What came is a series of complete messages."""
+        return bool(self.messages) and not (self.lost or self.left or self.prefix)
 
 
 class Half(msgspec.Struct):
@@ -119,24 +127,42 @@ class Stream(msgspec.Struct):
             self.weird.append(what)
 
     def is_grpc(self) -> bool:
+        """By content type; or by the status, where that is all that can be read."""
         halves = [half for half in (self.request, self.response) if half is not None]
         return any(half.get("content-type").startswith("application/grpc") for half in halves) or (
             self.response is not None and self.response.get("grpc-status") != ""
+        )
+
+    def may_be_grpc(self) -> bool:
+        """The content type stands in a table that was not seen, and both bodies are series of messages: a gRPC
+        connection is open for days, and all that its headers refer to is said once."""
+        request, response = self.request, self.response
+        return (
+            UNKNOWN_TABLE in self.incomplete
+            and request is not None
+            and request.get(":method") == "POST"
+            and not any(half.get("content-type") for half in (request, response) if half)
+            and request.grpc is not None
+            and request.grpc.whole()
+            and (response is None or (response.grpc is not None and response.grpc.whole()))
         )
 
 
 def exchange(number: int, stream: Stream, limits: Limits) -> Exchange:
     """The entry of a stream that is over, or of which no more will be seen."""
     request, response = stream.request, stream.response
-    grpc = stream.is_grpc()
+    guessed = not stream.is_grpc() and stream.may_be_grpc()
+    grpc = guessed or stream.is_grpc()
     fields = _http_fields(stream)
     if stream.pushed:
         fields["http_pushed"] = True
     ok = _http_ok(fields, stream)
     if grpc:
         fields.update(_grpc_fields(fields.get("path", ""), request, response))
-        ok = None if response is None and not stream.reset else ok is not False and fields["grpc_status"] == 0
+        ok = _grpc_ok(ok, fields["grpc_status"])
     incomplete = list(stream.incomplete)
+    if guessed:
+        incomplete.append("content type not seen: told to be gRPC by its messages")
     if request is None:
         incomplete.append(NO_REQUEST)
     elif not request.closed and not stream.reset:
@@ -200,7 +226,7 @@ def _http_fields(stream: Stream) -> dict[str, Any]:
         fields["request_body_size"] = request.body.size
     if response is not None:
         status = response.get(":status")
-        if status.isdecimal():
+        if status.isdecimal() and len(status) == 3:
             fields.update(response_fields(int(status), join(response.headers or [])))
         fields["response_headers_size"] = response.header_size
         fields["response_body_size"] = response.body.size
@@ -225,15 +251,20 @@ def _http_ok(fields: dict[str, Any], stream: Stream) -> bool | None:
     return None if status is None else 100 <= status < 400
 
 
+def _grpc_ok(http_ok: bool | None, status: int) -> bool | None:
+    """A failure of HTTP is one of gRPC; a status that was not seen is neither."""
+    if http_ok is False or status > 0:
+        return False
+    return True if status == 0 else None
+
+
 def _grpc_fields(path: str, request: Half | None, response: Half | None) -> dict[str, Any]:
     service, _, _ = path.removeprefix("/").rpartition("/")
     status = response.get("grpc-status") if response else ""
-    fields: dict[str, Any] = {
-        "grpc_method": path.removeprefix("/"),
-        "grpc_service": service,
-        "grpc_status": int(status) if status.isdecimal() else -1,
-        "grpc_message": unquote(response.get("grpc-message")) if response else "",
-    }
+    message = unquote(response.get("grpc-message")) if response else ""
+    named = {"grpc_method": path.removeprefix("/"), "grpc_service": service, "grpc_message": message}
+    fields: dict[str, Any] = {name: value for name, value in named.items() if value}
+    fields["grpc_status"] = int(status) if status.isdecimal() and len(status) < 6 else -1
     for name, half in (("request", request), ("response", response)):
         if half is not None and half.grpc is not None:
             fields[f"grpc_{name}_messages"] = half.grpc.messages
@@ -247,7 +278,7 @@ def _summary(fields: dict[str, Any], grpc: bool, stream: Stream) -> str:
     if grpc:
         status = fields["grpc_status"]
         end = GRPC_STATUS[status] if 0 <= status < len(GRPC_STATUS) else ""
-        what = fields["grpc_method"] or UNKNOWN
+        what = fields.get("grpc_method", UNKNOWN)
     else:
         end = str(fields.get("status_code", ""))
         what = f"{fields.get('method', UNKNOWN)} {fields.get('path', UNKNOWN)}" if stream.request else ""

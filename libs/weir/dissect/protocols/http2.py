@@ -153,11 +153,10 @@ class Http2:
             return True
         if len(buffer) < len(frames.PREFACE):
             return False
-        # Whatever was believed before: this is the beginning, so both tables are empty.
         buffer.consume(len(frames.PREFACE))
-        state.client = Direction(buffer=buffer)
-        if state.server.anchored and not state.server.buffer.data:
-            state.server = Direction()
+        direction.begin()
+        if state.server.anchored:
+            state.server.begin()
         return True
 
     def _find(self, state: Connection, direction: Direction, out: list[Output]) -> bool:
