@@ -1,8 +1,8 @@
 """An embedded ClickHouse (chdb) that speaks as much of ClickHouse's HTTP interface as `clickhouse` uses.
 
 So hub and store have one way to an archive, and a crash of the engine takes no other process along. The engine knows
-no users: whoever has the password may read and write everything in it. `SYSTEM SHUTDOWN`, `file()`, `url()` and their
-like are refused here all the same: behind them lie the process, the disk and the network, not just entries.
+no users: whoever has the password may read and write the entries. What lies behind SQL besides entries (the process
+with `SYSTEM SHUTDOWN`, the disk with `file()`, the network with `url()`) is out of reach: see `vocabulary`.
 
 Traps of chdb: one process for each folder, and no `fork` after its import (a query in the child hangs).
 """
@@ -21,6 +21,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
+from weir.archive.vocabulary import refused
 from weir.errors import ArchiveError
 
 MAX_REQUEST = 512 << 20
@@ -31,29 +32,8 @@ READERS = 3
 
 INSTALL = "pip install 'weir[embedded]' (about 180 MB to download, 550 MB on disk)"
 
-_FIRST = re.compile(r"\s*(SELECT|WITH|INSERT\s+INTO|CREATE\s+DATABASE|CREATE\s+TABLE|ALTER\s+TABLE)\b", re.IGNORECASE)
-_REFUSED = re.compile(
-    r"\b(SYSTEM\s+\w|(INTO|FROM)\s+(OUTFILE|INFILE)|INSERT\s+INTO\s+(TABLE\s+)?FUNCTION|SOURCE\s*\(|FREEZE|FETCH|ATTACH|"
-    r"(file|url|s3|gcs|hdfs|remote|remoteSecure|executable|mysql|postgresql|mongodb|redis|sqlite|odbc|jdbc|python|"
-    r"azureBlobStorage|deltaLake|iceberg|hudi|input|catboostEvaluate|dictionary|cluster|clusterAllReplicas)"
-    r"(Cluster|Local|S3|Azure)?\s*\()",
-    re.IGNORECASE,
-)
-_ENGINE = re.compile(r"\bENGINE\s*=?\s*(\w+)", re.IGNORECASE)
-_ENGINES = frozenset({"ReplacingMergeTree", "MergeTree", "Memory"})
 _DATA = re.compile(rb"\s*(INSERT\s+INTO\s+[^\n]{1,8192}?)\bFORMAT\s+(MsgPack|Native)\s*?\n", re.IGNORECASE)
 _CODE = re.compile(r"Code:\s*(\d+)")
-
-
-def refused(sql: str) -> str:
-    """Why a statement is not run; empty if it is."""
-    if not _FIRST.match(sql):
-        return "this kind of statement is not for an archive"
-    if found := _REFUSED.search(sql):
-        return f"{found[0].strip()} is not for an archive"
-    if any(engine not in _ENGINES for engine in _ENGINE.findall(sql)):
-        return "this table engine is not for an archive"
-    return ""
 
 
 class Failure(Exception):

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from typing import Any
+
+from weir.hub.health import OUTLINE, health, target_of
+from weir.model.control import Control
+from weir.model.health import Heartbeat
+
+SECOND = 10**9
+NOW = 1000 * SECOND
+
+
+def beat(process: str = "node-1", **more: Any) -> Heartbeat:
+    values: dict[str, Any] = {
+        "process": process, "stages": ["capture"], "started_ns": NOW - 60 * SECOND, "sent_ns": NOW - SECOND
+    }
+    return Heartbeat(**values | more)
+
+
+def test_all_is_well() -> None:
+    found = health([beat("b"), beat("a")], Control(generation=1, outline=False, targets=["all"]), NOW)
+    assert found.verdict == "ok"
+    assert found.says == []
+    assert found.losses == []
+    assert [one.process for one in found.processes] == ["a", "b"]
+    assert found.processes[0].uptime_s == 60
+    assert found.target.says == ""
+
+
+def test_nobody_reports() -> None:
+    assert health([], None, NOW).verdict == "down"
+    assert health([beat(sent_ns=NOW - 60 * SECOND)], None, NOW).verdict == "down"
+
+
+def test_one_process_is_gone() -> None:
+    found = health([beat("a"), beat("b", sent_ns=NOW - 7 * SECOND)], None, NOW)
+    assert found.verdict == "degraded"
+    assert found.says == ["b has not reported for 7 s"]
+    assert [one.state for one in found.processes] == ["up", "gone"]
+
+
+def test_losses_are_told_and_those_of_now_count_against_it() -> None:
+    past = health([beat(lost={"capture.ring": 5000})], None, NOW)
+    assert past.verdict == "ok"
+    assert past.losses[0].says == "node-1 lost 5,000 (capture.ring), none now"
+    now = health([beat(lost={"capture.ring": 5000}, rates={"lost.capture.ring": 12.0})], None, NOW)
+    assert now.verdict == "degraded"
+    assert now.losses[0].says == "node-1 lost 5,000 (capture.ring), 12 a second now"
+
+
+def test_notes_lag_and_own_trouble_are_said() -> None:
+    found = health(
+        [beat(notes=["store: archive away"], lag={"entries/0": 9000, "entries/1": 9000})], None, NOW,
+        trouble=["the bus is away: refused"],
+    )
+    assert found.verdict == "degraded"
+    assert found.says == [
+        "the bus is away: refused", "node-1: store: archive away",
+        "node-1 is 18,000 records behind: what it shows is not the newest",
+    ]
+
+
+def test_the_outline_is_explained() -> None:
+    assert OUTLINE in target_of(None).says
+    assert target_of(Control(generation=1)).says == OUTLINE
+    assert target_of(Control(generation=1, outline=False)).says == ""
+    assert target_of(Control(generation=1, outline=False, capture=False)).says == "capture is switched off"
+
+
+def test_clocks_that_differ_give_no_negative_ages() -> None:
+    assert health([beat(sent_ns=NOW + 5 * SECOND)], None, NOW).processes[0].age_s == 0
