@@ -38,7 +38,7 @@ FIND_REQUEST = re.compile(rb"(?:" + _METHODS + rb") [!-~\x80-\xff]{1,%d} HTTP/1\
 FIND_RESPONSE = re.compile(rb"HTTP/1\.[01] [1-9]\d\d(?: [^\r\n]{0,512})?\r?\n")
 """Start lines, sought anywhere after a gap. What they match the readers below accept."""
 
-_BREAK = re.compile(r"\r?\n")
+_BLANK_LINE = re.compile(rb"\n\r?\n").search
 
 
 class Framing(IntEnum):
@@ -72,15 +72,9 @@ class Head:
         self.reason = text(reason)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        key = name.decode("latin-1").lower()
-        try:
-            content = value.decode().rstrip(" \t")
-        except UnicodeDecodeError:
-            content = text(value).rstrip(" \t")
-        if key in self.headers:
-            add_field(self.headers, key, content)
-        else:
-            self.headers[key] = content
+        # The hottest line of this dissector: what is rare (a repeated name, bytes that are no UTF-8, which raises
+        # through llhttp) is noticed afterwards, in `_complete`.
+        self.headers[name.decode().lower()] = value.decode().rstrip(" \t")
 
 
 def add_field(headers: dict[str, str], name: str, value: str) -> None:
@@ -101,11 +95,8 @@ def text(raw: bytes) -> str:
 
 def head_end(data: bytes | bytearray, start: int) -> int:
     """Position behind the blank line that ends the head, or -1. Bare line feeds count as line ends."""
-    end = data.find(b"\n\r\n", start)
-    bare = data.find(b"\n\n", start, end if end >= 0 else len(data))
-    if bare >= 0:
-        return bare + 2
-    return end + 3 if end >= 0 else -1
+    found = _BLANK_LINE(data, start)
+    return found.end() if found is not None else -1
 
 
 def may_begin(prefix: bytes, *, response: bool) -> bool:
@@ -159,11 +150,12 @@ def read_request(data: bytes) -> Head | None:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
-        return tolerant_request(data, str(error))
+        return tolerant_request(data, _reason(error))
     head.version = parser.get_http_version()
     if head.version[0] != "1" or data.find(b" HTTP/", 0, data.find(b"\n")) < 0:
         return None  # llhttp reads HTTP/0.9, RTSP and ICE as well
     head.method = parser.get_method().decode()
+    _complete(head, data)
     return head
 
 
@@ -178,10 +170,23 @@ def read_response(data: bytes) -> Head | None:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
-        return tolerant_response(data, str(error))
+        return tolerant_response(data, _reason(error))
     head.version = parser.get_http_version()
     head.status = parser.get_status_code()
+    _complete(head, data)
     return head
+
+
+def _reason(error: httptools.HttpParserError) -> str:
+    return "" if isinstance(error, httptools.HttpParserCallbackError) else str(error)
+
+
+def _complete(head: Head, data: bytes) -> None:
+    """Where names are repeated there are more lines than fields: join them."""
+    if data.count(b"\n") - 2 != len(head.headers):
+        head.headers = {}
+        for name, value in fields_of(data[data.find(b"\n") + 1 :]):
+            add_field(head.headers, name, value)
 
 
 def tolerant_request(data: bytes, reason: str) -> Head | None:
@@ -216,7 +221,8 @@ def fields_of(data: bytes) -> list[tuple[str, str]]:
     """Header or trailer lines with tolerance: folded lines are unfolded (RFC 9112 §5.2), lines without a colon are
     passed over, blanks around the colon are ignored."""
     found: list[tuple[str, str]] = []
-    for line in _BREAK.split(text(data)):
+    for raw in data.split(b"\n"):
+        line = text(raw)
         if line[:1] in (" ", "\t") and found:
             name, value = found[-1]
             found[-1] = name, f"{value} {line.strip()}".strip()

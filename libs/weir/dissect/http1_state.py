@@ -37,7 +37,7 @@ class Phase(IntEnum):
     """It depends on what the other side answers: bytes are held back."""
 
 
-class Half(msgspec.Struct, kw_only=True):
+class Half(msgspec.Struct, kw_only=True, gc=False):
     """One message."""
 
     offset: int
@@ -60,7 +60,7 @@ class Half(msgspec.Struct, kw_only=True):
     incomplete: list[str] = []
 
 
-class Pair(msgspec.Struct):
+class Pair(msgspec.Struct, gc=False):
     """A request, and its response as soon as that begins. Either may be missing, or still arrive."""
 
     request: Half | None = None

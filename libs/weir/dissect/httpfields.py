@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 
@@ -29,6 +30,8 @@ HTTP_FIELDS = (
     Field("response_body_size", int, "Bytes of the response's body, transfer coding undone, content coding not"),
 )
 
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
+
 
 class Upgraded(msgspec.Struct, kw_only=True):
     """`Leave.carry` of an HTTP/1.1 Upgrade: the request that the new protocol answers (RFC 7540 §3.2: on stream 1)."""
@@ -49,11 +52,8 @@ def request_fields(method: str, target: str, headers: dict[str, str], scheme: st
     if target.startswith("/"):
         url = f"{scheme}://{host}{target}" if host else target
         location = target
-    elif "://" in target:
-        url = target
-        authority, slash, rest = target.partition("://")[2].partition("/")
-        host = authority.rpartition("@")[2] or host
-        location = slash + rest
+    elif absolute := _ABSOLUTE.match(target):
+        url, host, location = target, absolute[1].rpartition("@")[2] or host, absolute[2]
     elif method == "CONNECT":
         url, host, location = target, target, ""
     else:
@@ -89,10 +89,17 @@ def query_map(query: str) -> dict[str, str]:
         if not pair:
             continue
         name, _, value = pair.partition("=")
-        if "%" in pair or "+" in pair:
-            name, value = unquote_plus(name), unquote_plus(value)
+        name, value = _unquote(name), _unquote(value)
         found[name] = f"{found[name]}, {value}" if name in found else value
     return found
+
+
+def _unquote(text: str) -> str:
+    if "+" in text:
+        text = text.replace("+", " ")
+    if "%" in text:
+        return unquote_to_bytes(text).decode("utf-8", "replace")
+    return text
 
 
 def cookie_map(header: str) -> dict[str, str]:
