@@ -32,7 +32,8 @@ def run(args: argparse.Namespace) -> int:
     from weir.bus.admin import ensure
 
     changes = asyncio.run(ensure(loaded["bus"], loaded["runtime"].instance, create=args.create))
-    _print([{"topic": c.topic, "change": f"{c.action}, partitions: {c.wanted.partitions}"} for c in changes], args.output)
+    rows = [{"topic": c.topic, "change": f"{c.action}, partitions: {c.wanted.partitions}"} for c in changes]
+    _print(rows, args.output)
     return 0
 
 
