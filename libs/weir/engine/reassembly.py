@@ -85,7 +85,7 @@ class Direction(msgspec.Struct, omit_defaults=True, gc=False):
     """The last bytes delivered; they end at `offset`."""
 
     packets: int = 0
-    bytes: int = 0
+    on_wire: int = 0
     """Length of its frames on the wire."""
     retransmissions: int = 0
     keep_alives: int = 0

@@ -335,7 +335,7 @@ class Decoder:
                 continue
             if counted:
                 mine.packets += 1
-                mine.bytes += size
+                mine.on_wire += size
             if timed:
                 if ts > flow.last:
                     flow.last = ts
@@ -381,7 +381,7 @@ class Decoder:
                 del flow.sightings[next(iter(flow.sightings))]
         if counted:
             mine.packets += 1
-            mine.bytes += size
+            mine.on_wire += size
         if timed:
             flow.last = max(flow.last, ts)
         elif counted:

@@ -245,9 +245,9 @@ def _flow_fields(flow: Flow, prefix: str, how: str, closed: bool) -> dict[str, A
     fields: dict[str, Any] = {
         f"{prefix}_state": "closed" if closed else "open",
         f"{prefix}_local_pkts": local.packets,
-        f"{prefix}_local_bytes": max(local.bytes, _sent(local)),
+        f"{prefix}_local_bytes": max(local.on_wire, _sent(local)),
         f"{prefix}_remote_pkts": remote.packets,
-        f"{prefix}_remote_bytes": max(remote.bytes, _sent(remote)),
+        f"{prefix}_remote_bytes": max(remote.on_wire, _sent(remote)),
     }
     if how:
         fields[f"{prefix}_end"] = how
@@ -289,5 +289,5 @@ def _weird(flow: Flow) -> list[str]:
 
 def _flow_summary(flow: Flow, how: str) -> str:
     packets = flow.low.packets + flow.high.packets
-    size = flow.low.bytes + flow.high.bytes
+    size = flow.low.on_wire + flow.high.on_wire
     return f"{flow.transport} {how or 'open'}: {packets} packets, {size} bytes"

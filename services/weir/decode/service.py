@@ -40,7 +40,7 @@ class Shard(msgspec.Struct):
     """What the latest snapshot stands for."""
     slot: int = SLOTS - 1
     """Of the latest snapshot."""
-    chunks: list[int] = [0] * SLOTS
+    chunks: list[int] = msgspec.field(default_factory=lambda: [0] * SLOTS)
     """Records that each slot has."""
     due: float = 0.0
     lock: asyncio.Lock = msgspec.field(default_factory=asyncio.Lock)
