@@ -1,4 +1,7 @@
-"""What entries of every HTTP version have in common: declared fields, and what is derived from a target and headers."""
+"""What entries of every HTTP version have in common: declared fields, and what is derived from a target and headers.
+
+Cookies are not repeated as fields: they are in the headers, where they are masked, and can be told apart there.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +25,6 @@ HTTP_FIELDS = (
     Field("http_version", str, "`1.0`, `1.1`, `2` or `3`; the request's where both are known"),
     Field("user_agent", str, "User-Agent of the request"),
     Field("content_type", str, "Media type of the response's body, without parameters, in lower case"),
-    Field("request_cookies", dict, "Cookies that the request carried, by name"),
-    Field("response_cookies", dict, "Cookies that the response set, by name"),
     Field("request_headers_size", int, "Bytes of the request's head on the wire, the request line included"),
     Field("request_body_size", int, "Bytes of the request's body, transfer coding undone, content coding not"),
     Field("response_headers_size", int, "Bytes of the response's head on the wire, the status line included"),
@@ -67,8 +68,6 @@ def request_fields(method: str, target: str, headers: dict[str, str], scheme: st
         fields["query_string"] = query_map(query.partition("#")[0])
     if agent := headers.get("user-agent"):
         fields["user_agent"] = agent
-    if cookies := headers.get("cookie"):
-        fields["request_cookies"] = cookie_map(cookies)
     return fields
 
 
@@ -77,8 +76,6 @@ def response_fields(status: int, headers: dict[str, str]) -> dict[str, Any]:
     fields: dict[str, Any] = {"status_code": status}
     if kind := headers.get("content-type"):
         fields["content_type"] = kind.partition(";")[0].rstrip().lower()
-    if cookies := headers.get("set-cookie"):
-        fields["response_cookies"] = set_cookie_map(cookies)
     return fields
 
 
@@ -100,23 +97,3 @@ def _unquote(text: str) -> str:
     if "%" in text:
         return unquote_to_bytes(text).decode("utf-8", "replace")
     return text
-
-
-def cookie_map(header: str) -> dict[str, str]:
-    """A Cookie value (RFC 6265 §4.2); of two cookies with one name the first counts, as it is the more specific."""
-    found: dict[str, str] = {}
-    for pair in header.split(";"):
-        name, equals, value = pair.strip().partition("=")
-        if equals:
-            found.setdefault(name, value)
-    return found
-
-
-def set_cookie_map(header: str) -> dict[str, str]:
-    """Set-Cookie lines, attributes left out; of two with one name the later counts."""
-    found: dict[str, str] = {}
-    for line in header.split("\n"):
-        name, equals, value = line.partition(";")[0].strip().partition("=")
-        if equals:
-            found[name] = value
-    return found
