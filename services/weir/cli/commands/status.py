@@ -32,18 +32,21 @@ async def _health(args: argparse.Namespace) -> dict[str, Any]:
 
 def lines(health: dict[str, Any]) -> list[str]:
     """The document of `/api/v1/health` as text."""
-    out = [f"{health.get('verdict', 'unknown')}  {safe(str(health.get('summary', '')))}".rstrip()]
-    for process in health.get("processes", []):
-        out.append("")
-        state = process.get("state", "")
-        out.append(
-            f"{safe(process['process'])}  [{', '.join(process['stages'])}]  {state}  "
-            f"{process.get('cpu_s', 0):.1f} s CPU, {size(process.get('rss_bytes', 0))} resident"
-        )
-        out += [f"  {safe(part)}: {safe(text)}" for part, text in sorted(process.get("mode", {}).items())]
-        rates = {k: v for k, v in process.get("rates", {}).items() if v}
-        out += [f"  {safe(name)}: {rate:,.1f}/s" for name, rate in sorted(rates.items())]
-        out += [f"  behind on {safe(topic)}: {n:,}" for topic, n in sorted(process.get("lag", {}).items()) if n]
-        out += [f"  LOST {safe(reason)}: {n:,}" for reason, n in sorted(process.get("lost", {}).items())]
-        out += [f"  note: {safe(note)}" for note in process.get("notes", [])]
+    target = health["target"]
+    wanted = ", ".join(target.get("targets", [])) or "none"
+    out = [f"weir is {health['verdict']}; targets: {safe(wanted)}; archive: {safe(health.get('archive', ''))}"]
+    out += [f"  {safe(text)}" for text in [target.get("says", ""), *health["says"]] if text]
+    for process in health["processes"]:
+        out += ["", *_process(process)]
+    return out
+
+
+def _process(process: dict[str, Any]) -> list[str]:
+    spent = f"{process['cpu_s']:.1f} s CPU in {process['uptime_s']:.0f} s, {size(process['rss_bytes'])} resident"
+    out = [f"{safe(process['process'])}  {process['state']}  {spent}"]
+    out += [f"  {safe(part)}: {safe(text)}" for part, text in sorted(process["mode"].items())]
+    out += [f"  {safe(name)}: {rate:,.1f}/s" for name, rate in sorted(process["rates"].items()) if rate]
+    out += [f"  behind on {safe(topic)}: {n:,}" for topic, n in sorted(process["lag"].items()) if n]
+    out += [f"  LOST {safe(reason)}: {n:,}" for reason, n in sorted(process["lost"].items())]
+    out += [f"  note: {safe(note)}" for note in process["notes"]]
     return out

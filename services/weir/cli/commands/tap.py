@@ -14,8 +14,6 @@ from weir.cli.client import Hub, add_hub, connect
 from weir.cli.render.entries import FORMATS, Renderer, renderer, wants_color
 from weir.cli.render.text import safe
 
-NO_TARGET = "connections only, no payload; add --target all or name what you want"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_hub(parser)
@@ -73,7 +71,6 @@ def _show(told: dict[str, Any], render: Renderer, seen: Seen, limit: int) -> boo
 
 async def _warn(hub: Hub) -> None:
     health = await hub.get("/api/v1/health")
-    if health.get("outline"):
-        print(f"weir: {NO_TARGET}", file=sys.stderr)
-    for line in health.get("losses", []):
-        print(f"weir: lost: {safe(str(line))}", file=sys.stderr)
+    for text in [health["target"].get("says", ""), *health["says"], *(loss["says"] for loss in health["losses"])]:
+        if text:
+            print(f"weir: {safe(str(text))}", file=sys.stderr)

@@ -26,6 +26,9 @@ from weir.settings import Loaded
 NO_TARGET = "weir: connections only, no payload; add --target all or name what you want (--target port:8080)"
 
 
+RECORDED = "a RECORDING of the demo application, not live traffic"
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--interface", "-i", action="append", metavar="IF", help="interface to capture on, or `any`; may be repeated")
@@ -72,8 +75,10 @@ def _load(args: argparse.Namespace, flags: dict[str, Any]) -> Loaded:
     return loaded
 
 
-async def _up(loaded: Loaded, shared: dict[str, Any]) -> int:
+async def _up(loaded: Loaded, shared: dict[str, Any], note: str = "") -> int:
     host = make_host(list(STAGES.values()), loaded, shared=shared)
+    if note:
+        host.hosted[0].service.context.notes["demo"] = note
     if not loaded["targets"].static:
         print(NO_TARGET, file=sys.stderr)
     await _watch(host)
@@ -99,7 +104,7 @@ async def _demo(args: argparse.Namespace, flags: dict[str, Any]) -> int:
         print(f"weir: {error}\nweir: showing a RECORDING of the demo application instead", file=sys.stderr)
         flags |= {"capture.files": [str(RECORDING)], "capture.node": "recording"}
         flags.setdefault("targets.static", recorded_targets())
-        return await _up(_load(args, flags), {KNOWN_ENDPOINTS: recorded_endpoints(), "recording": True})
+        return await _up(_load(args, flags), {KNOWN_ENDPOINTS: recorded_endpoints()}, RECORDED)
     demo = Demo()
     await demo.start()
     try:

@@ -178,16 +178,10 @@ function Banners({ health, missed, trouble }: { health: Health; missed: number; 
   return (
     <div class="banners" aria-live="polite">
       {trouble && <p class="banner bad">{trouble}</p>}
-      {health.recording && <p class="banner">This is a recording of the demo application, not live traffic.</p>}
-      {health.outline && (
-        <p class="banner">
-          Connections only, no payload: nothing is targeted. Add <code>--target all</code>, or name what you want
-          (<code>--target port:8080</code>).
-        </p>
-      )}
-      {health.losses?.map((text) => <p class="banner bad">Lost: {text}</p>)}
+      {health.target?.says && <p class="banner">{health.target.says}</p>}
+      {health.losses?.map((loss) => <p class="banner bad">{loss.says}</p>)}
       {missed > 0 && <p class="banner bad">This page was too slow for {missed.toLocaleString()} entries; history has them.</p>}
-      {health.notes?.map((text) => <p class="banner">{text}</p>)}
+      {health.says?.map((text) => <p class="banner">{text}</p>)}
     </div>
   );
 }
@@ -195,6 +189,6 @@ function Banners({ health, missed, trouble }: { health: Health; missed: number; 
 function Empty({ state, health, filtered }: { state: Connection; health: Health; filtered: boolean }) {
   if (state === "lost") return <p class="empty">The hub does not answer. Is weir still running?</p>;
   if (filtered) return <p class="empty">Nothing matches. Take a condition away, or wait.</p>;
-  if (health.outline) return <p class="empty">No connection has been opened or closed yet.</p>;
+  if (health.target?.outline) return <p class="empty">No connection has been opened or closed yet.</p>;
   return <p class="empty">Nothing has been seen yet. `weir status` tells what is captured.</p>;
 }

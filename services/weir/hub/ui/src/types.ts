@@ -61,11 +61,16 @@ export interface TailMessage {
   hint?: string;
 }
 
+export interface Loss {
+  what: string;
+  count: number;
+  says: string;
+}
+
 export interface Health {
   verdict?: string;
-  summary?: string;
-  outline?: boolean;
-  recording?: boolean;
-  losses?: string[];
-  notes?: string[];
+  /** One sentence for each thing that a person should know. */
+  says?: string[];
+  target?: { outline: boolean; says?: string };
+  losses?: Loss[];
 }
