@@ -25,11 +25,11 @@ class Line(msgspec.Struct):
 
 
 class ToyState(msgspec.Struct):
-    kept: list[bytes] = [b"", b""]
+    kept: list[bytes] = msgspec.field(default_factory=lambda: [b"", b""])
     """By side: the line that is not complete yet."""
-    starts: list[int] = [0, 0]
-    times: list[int] = [0, 0]
-    skipping: list[bool] = [False, False]
+    starts: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    times: list[int] = msgspec.field(default_factory=lambda: [0, 0])
+    skipping: list[bool] = msgspec.field(default_factory=lambda: [False, False])
     """By side: after a gap, up to the next line."""
     asked: dict[str, Line] = {}
     answered: dict[str, Line] = {}
