@@ -26,7 +26,6 @@ _MAX_RECORD = 16_384 + 2_048
 """Bytes of a record's content with the expansion that TLS 1.2 allows (RFC 5246 §6.2.3)."""
 _MAX_HELLO = 65_536
 _MESSAGE = 4
-_HANDSHAKES = frozenset({0, 1, 2, 4, 8, 11, 12, 13, 14, 15, 16, 20, 22, 24})
 _FATAL = 2
 _TLS13 = 0x0304
 
