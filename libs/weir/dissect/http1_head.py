@@ -103,7 +103,7 @@ def may_begin(prefix: bytes, *, response: bool) -> bool:
     """Could a message begin with these bytes?"""
     if response:
         return prefix.startswith(_STATUS_PREFIX) or _STATUS_PREFIX.startswith(prefix)
-    return _REQUEST_PREFIX.match(prefix) is not None
+    return not prefix or _REQUEST_PREFIX.match(prefix) is not None
 
 
 def probe_request(head: bytes) -> Probe:

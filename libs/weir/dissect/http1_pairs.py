@@ -34,8 +34,9 @@ def ask(state: Conversation, request: Half, began: int, limits: Limits, out: lis
     pairs = state.pairs
     if pairs:
         last = pairs[-1].request
-        # One segment with two requests, or a request before the answer to an earlier one: that is pipelining.
-        if not state.lossy or (last is not None and last.message.end == began):
+        if last is not None and last.message.end == began:
+            request.along = True
+        elif not state.lossy:
             state.pipelined = True
         pairs.append(Pair(request))
         _evict(state, limits, out)
@@ -105,13 +106,26 @@ def finish(state: Conversation, out: list[Output]) -> None:
 
 
 def _align(state: Conversation, began: int, out: list[Output]) -> None:
-    """After a loss: requests that were followed by another one before this response began got theirs unseen."""
+    """After a loss: a client that does not pipeline sends more only when it was answered, so that requests which were
+    followed by others before this response began got theirs unseen."""
     pairs = state.pairs
     while len(pairs) > 1 and not state.pipelined and pairs[0].response is None:
-        request = pairs[1].request
-        if request is None or request.message.timestamp > began:
+        later = 1
+        while later < len(pairs) and _along(pairs[later]):
+            later += 1
+        if later == len(pairs) or _began(pairs[later]) > began:
             return
-        give(state, pairs.pop(0), out)
+        for pair in pairs[:later]:
+            give(state, pair, out)
+        del pairs[:later]
+
+
+def _along(pair: Pair) -> bool:
+    return pair.request is not None and pair.request.along
+
+
+def _began(pair: Pair) -> int:
+    return pair.request.message.timestamp if pair.request is not None else 0
 
 
 def _evict(state: Conversation, limits: Limits, out: list[Output]) -> None:

@@ -54,6 +54,8 @@ class Half(msgspec.Struct, kw_only=True, gc=False):
     """A request to open a tunnel (CONNECT)."""
     upgrade: str = ""
     """A request: what it offers to upgrade to. A 101 response: what is upgraded to."""
+    along: bool = False
+    """A request that was sent together with the one before it."""
     cost: int = 0
     """Bytes that it keeps while it waits, about."""
     weird: list[str] = []
@@ -117,7 +119,7 @@ class Conversation(msgspec.Struct):
     lossy: bool = False
     """Something was not seen: requests and responses cannot simply be counted off against each other."""
     pipelined: bool = False
-    """The client sends requests before the response to an earlier one has ended."""
+    """The client was seen to send on before the response to an earlier request had ended."""
     leaving: Upgraded | None = None
     """The conversation has left HTTP; both directions are held for whoever goes on."""
     over: bool = False

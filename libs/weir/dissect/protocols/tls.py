@@ -56,6 +56,8 @@ class TlsSide(msgspec.Struct):
     """The same of the record in which `message` began."""
     encrypted: bool = False
     """ChangeCipherSpec was seen: handshake records are no longer readable."""
+    blind: bool = False
+    """Bytes were lost: nothing more is read of this side."""
 
 
 class TlsState(msgspec.Struct):
@@ -68,6 +70,8 @@ class TlsState(msgspec.Struct):
     alert_by: str = ""
     place: tuple[int, int, int] = (0, 0, 0)
     """Side, offset and capture time of what is told where no hello was seen."""
+    missing: str = ""
+    """What was lost."""
     midstream: bool = False
     opaque: bool = False
 
@@ -113,9 +117,9 @@ class Tls:
 
     def feed(self, state: TlsState, data: Data) -> list[Output]:
         out: list[Output] = []
-        if state.opaque or not data.data:
-            return out
         stream = state.client if data.side is Side.CLIENT else state.server
+        if state.opaque or stream.blind or not data.data:
+            return out
         stream.buffer.append(data.data, data.offset, data.timestamp)
         while stream.buffer.data and not state.opaque and self._step(state, data.side, stream, out):
             pass
@@ -123,9 +127,9 @@ class Tls:
 
     def gap(self, state: TlsState, side: Side, offset: int, length: int, timestamp: int) -> list[Output]:
         out: list[Output] = []
-        if state.opaque:
-            return out
         stream = state.client if side is Side.CLIENT else state.server
+        if state.opaque or stream.blind:
+            return out
         passed = min(stream.skip, length)
         if passed == length:
             stream.skip -= passed
@@ -135,7 +139,14 @@ class Tls:
             stream.pass_over -= length
             stream.buffer.reset(offset + length)
         else:
-            self._over(state, out, f"{length} bytes of the handshake lost")
+            if state.place == (0, 0, 0):
+                state.place = (int(side), offset, timestamp)
+            state.missing = state.missing or f"{length} bytes of the handshake lost"
+            state.place = (int(side), offset, timestamp)
+            stream.blind = True
+            stream.buffer.reset(offset + length)
+            if state.answered is not None or (state.client.blind and state.server.blind):
+                self._over(state, out)
         return out
 
     def close(self, state: TlsState, side: Side | None, timestamp: int) -> list[Output]:
@@ -186,8 +197,10 @@ class Tls:
             elif both and state.answered:
                 self._over(state, out)
         elif state.answered is not None:
-            if state.asked or state.midstream or side is Side.CLIENT:
+            if state.asked or state.midstream or state.client.blind or side is Side.CLIENT:
                 self._over(state, out)
+        elif state.server.blind:
+            self._over(state, out)
         elif state.asked is None or side is Side.SERVER:
             # Not the client's early data: the handshake was before.
             state.place = (int(side), *stream.record)
@@ -248,12 +261,13 @@ class Tls:
         else:
             state.answered = state.answered or seen
         answered = state.answered
-        if answered and answered.hello.chosen >= _TLS13 and (state.asked or state.midstream):
+        alone = state.midstream or state.client.blind
+        if answered and answered.hello.chosen >= _TLS13 and (state.asked or alone):
             self._over(state, out)
 
     def _over(self, state: TlsState, out: list[Output], missing: str = "") -> None:
         """Tell what is known, and go opaque."""
-        found = _exchange(state, missing)
+        found = _exchange(state, missing or state.missing)
         state.opaque = True
         state.client, state.server = TlsSide(), TlsSide()
         if found is not None:
