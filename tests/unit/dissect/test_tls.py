@@ -219,7 +219,12 @@ def test_an_unanswered_hello() -> None:
 
 def test_bytes_lost() -> None:
     found = only(play(Tls(), [(C, CLIENT[:20]), Lost(C, 30), (C, b"x"), (S, SERVER)]))
-    assert found.incomplete == ["30 bytes of the handshake lost"]
+    assert found.incomplete == ["30 bytes of the handshake lost", "ClientHello not seen"]
+    assert (found.side, found.fields["tls_version"], found.ok) == (S, "TLS 1.3", None)
+    found = only(play(Tls(), [(C, CLIENT), Lost(S, 300), (S, b"x"), (C, record(23, bytes(20)))], close=False))
+    assert found.incomplete == ["300 bytes of the handshake lost", "ServerHello not seen"]
+    found = only(play(Tls(), [Lost(C, 100), (C, record(23, bytes(20)))]))
+    assert found.incomplete == ["100 bytes of the handshake lost"]
     certificate = record(22, hello(2, ciphers=b"\xc0\x2f") + handshake(11, bytes(3000)))
     lines: list[Line] = [
         (C, CLIENT),
