@@ -29,8 +29,8 @@ class Early(msgspec.Struct, array_like=True, gc=False):
     timestamp: int
 
 
-class Flow(msgspec.Struct, omit_defaults=True, gc=False):
-    """An open conversation."""
+class Kept(msgspec.Struct, omit_defaults=True, gc=False):
+    """What is kept of an open conversation, the dissector's state apart."""
 
     key: bytes
     wire: DirectedFlow
@@ -76,8 +76,6 @@ class Flow(msgspec.Struct, omit_defaults=True, gc=False):
     why: str = ""
     """Why nobody reads it (phase counted)."""
     dissector: str = ""
-    state: Any = None
-    """The dissector's own."""
     midstream: bool = False
     """The beginning was not seen."""
     early: list[Early] = []
@@ -98,6 +96,13 @@ class Flow(msgspec.Struct, omit_defaults=True, gc=False):
     snapped: bool = False
     """The datagram that is being read was cut by the snap length."""
 
+
+class Flow(Kept, omit_defaults=True, gc=False):
+    """An open conversation."""
+
+    state: Any = None
+    """The dissector's own."""
+
     @property
     def transport(self) -> str:
         name = TRANSPORTS.get(self.wire.protocol, "icmp")
@@ -110,10 +115,10 @@ class Flow(msgspec.Struct, omit_defaults=True, gc=False):
         return self.wire.sport, self.wire.dport
 
 
-class SavedFlow(Flow, omit_defaults=True, gc=False):
+class SavedFlow(Kept, omit_defaults=True, gc=False):
     """A flow as a snapshot gives it back: the dissector's state is still to be read as its `State`."""
 
-    state: Any = msgspec.Raw()
+    state: msgspec.Raw = msgspec.Raw()
 
 
 class Tomb(msgspec.Struct, array_like=True, gc=False):

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from weir.decode.core import Decoder, Vantage
-from weir.decode.flows import Flow, SavedFlow, Tomb
+from weir.decode.flows import Flow, Kept, SavedFlow, Tomb
 from weir.model.health import SnapshotChunk
 
 FORMAT = 1
@@ -86,9 +86,7 @@ def restore(decoder: Decoder, saved: bytes) -> None:
 
 def _flow(decoder: Decoder, saved: SavedFlow) -> Flow:
     """A flow whose dissector is gone, or reads its state no more, goes on undecoded: that costs one flow, not all."""
-    values: dict[str, Any] = {name: getattr(saved, name) for name in Flow.__struct_fields__}
-    values["state"] = None
-    flow = Flow(**values)
+    flow = Flow(**{name: getattr(saved, name) for name in Kept.__struct_fields__})
     if flow.phase == "decoded":
         dissector = decoder.identifier.get(flow.dissector)
         try:

@@ -435,7 +435,7 @@ def test_leaving_for_nobody_and_leaving_for_ever():
 
 def test_an_outline_tells_openings_and_endings_and_reads_nothing():
     c = Connection(directed(outline=True))
-    syn, syn_ack, ack = c.open()
+    syn, syn_ack, _ = c.open()
     c.send(C, ASK * 1000)
     c.send(S, ANSWER)
     run = Run()
