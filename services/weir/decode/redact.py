@@ -31,6 +31,8 @@ _STRONG = frozenset({"token", "password", "passwd", "pwd", "secret", "signature"
 """A parameter is token-like, too, if the last word of its name is one of these: `csrf_token`, `X-Amz-Signature`."""
 _WORD = re.compile(r"[^a-z0-9]+")
 _PARAMETER = re.compile(r"(^|[?&;#\s])([^=&?;#\s]{1,256})=([^&;#\s]*)")
+_NESTED = re.compile(r"(\?)([^=&?;#\s]{1,256})=([^&?;#\s]*)")
+"""A parameter of a URL that is itself a parameter's value."""
 _USERINFO = re.compile(r"(//[^/?#\s:@]*:)([^/?#\s@]+)(@)")
 _SET_COOKIE = re.compile(r"^(\s*[^=;]*=)([^;]*)")
 _COOKIE = re.compile(r"(^|;)(\s*[^=;]*=)([^;]*)")
@@ -149,10 +151,12 @@ class Redactor:
         return text
 
     def _parameter(self, match: re.Match[str]) -> str:
-        name = match[2]
-        if not self._is_secret(name):
-            return match[0]
-        return f"{match[1]}{name}={self.mask(match[3])}"
+        before, name, value = match.groups()
+        if self._is_secret(name):
+            return f"{before}{name}={self.mask(value)}"
+        if "?" in value:
+            return f"{before}{name}={_NESTED.sub(self._parameter, value)}"
+        return match[0]
 
     def _parameters(self, parameters: Any) -> Any:
         if type(parameters) is str:
