@@ -27,7 +27,7 @@ def ethernet(payload: bytes, kind: int = 0x0800, tags: Sequence[tuple[int, int]]
 
 def internet_checksum(data: bytes) -> int:
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total >> 16) + (total & 0xFFFF)
     return total ^ 0xFFFF
@@ -130,20 +130,21 @@ class Segment(NamedTuple):
     payload_wire: int
     frame: bytes
     frame_wire: int
-    index: int
+    packet: int
+    """Index within the packet block."""
     outline: bool
+
+
+_COLUMNS = (
+    ("flow", "I"), ("ts_ns", "q"), ("protocol", "B"), ("flags", "H"), ("seq", "I"), ("ack", "I"), ("payload_at", "I"),
+    ("payload_len", "I"), ("payload_wire", "I"), ("frame_at", "I"), ("frame_len", "I"), ("frame_wire", "I"),
+    ("index", "I"),
+)
 
 
 def rows(segments: SegmentBlock) -> list[Segment]:
     """The rows of a segment block."""
-    column = {
-        name: memoryview(getattr(segments, name)).cast(code).tolist()
-        for name, code in (
-            ("flow", "I"), ("ts_ns", "q"), ("protocol", "B"), ("flags", "H"), ("seq", "I"), ("ack", "I"),
-            ("payload_at", "I"), ("payload_len", "I"), ("payload_wire", "I"), ("frame_at", "I"), ("frame_len", "I"),
-            ("frame_wire", "I"), ("index", "I"),
-        )
-    }
+    column = {name: struct.unpack(f"<{segments.count}{code}", getattr(segments, name)) for name, code in _COLUMNS}
     made = []
     for n in range(segments.count):
         row = {name: values[n] for name, values in column.items()}

@@ -228,7 +228,7 @@ def test_fragments_are_one_datagram() -> None:
     found, drops = run([before, pieces[1], pieces[0], pieces[2], after])
     assert [r.payload for r in found] == [b"before", payload, b"after"]
     whole = found[1]
-    assert (whole.index, whole.sport, whole.dport, whole.payload_wire) == (3, 7, 8, len(payload))
+    assert (whole.packet, whole.sport, whole.dport, whole.payload_wire) == (3, 7, 8, len(payload))
     assert whole.frame == ethernet(ipv4(A4, B4, 17, udp(7, 8, payload), ident=1))
     assert whole.frame_wire == len(whole.frame)
     assert drops == {Drop.FRAGMENT_HELD: 2}
@@ -303,8 +303,8 @@ def test_both_directions_are_in_the_shard_of_the_flow(shards: int) -> None:
     assert [m.shard for m in made] == list(range(shards))
     for m in made:
         assert all(shard_of(flow, shards) == m.shard for flow in m.flows)
-        assert [r.index for r in rows(m)] == sorted(r.index for r in rows(m))
-    found = sorted((r for m in made for r in rows(m)), key=lambda r: r.index)
+        assert [r.packet for r in rows(m)] == sorted(r.packet for r in rows(m))
+    found = sorted((r for m in made for r in rows(m)), key=lambda r: r.packet)
     assert [r.frame for r in found] == frames
 
 
@@ -471,7 +471,7 @@ def test_the_second_copy_on_loopback_is_a_duplicate() -> None:
         [Seen(request(), hatype=772, pkttype=4), Seen(request(), hatype=772)], layout="tpacket3",
         linktype=LINKTYPE_BY_HATYPE,
     )
-    assert [r.index for r in found] == [1]
+    assert [r.packet for r in found] == [1]
     assert drops == {Drop.DUPLICATE: 1}
 
 
@@ -530,7 +530,7 @@ def test_a_segment_block_fits_its_topic() -> None:
     it = engine(limits=limits)
     (made,) = it.segments(block([request(sport=n) for n in range(1, 101)]), 0, 0)
     assert 0 < made.count < 100
-    assert [r.index for r in rows(made)] == list(range(made.count))
+    assert [r.packet for r in rows(made)] == list(range(made.count))
     assert len(made.flows) == made.count
     assert len(made.frames) + 51 * made.count + 128 * len(made.flows) <= limits.segment_bytes
     assert dropped(it) == {Drop.BLOCK_FULL: 100 - made.count}
