@@ -27,6 +27,8 @@ from weir.errors import ArchiveError
 MAX_REQUEST = 512 << 20
 MEMORY_BYTES = 2 << 30
 MARK_CACHE_BYTES = 64 << 20
+LONGEST_S = 60
+"""A question that takes longer is given up, whether or not somebody still waits for it."""
 READERS = 3
 """Questions that are answered at once; inserts have a connection of their own."""
 
@@ -55,6 +57,8 @@ class Engine:
         options = {"max_server_memory_usage": memory_bytes, "mark_cache_size": MARK_CACHE_BYTES}
         try:
             make = [chdb.connect(f"{folder}?{urlencode(options)}") for _ in range(READERS + 1)]
+            for connection in make[1:]:
+                connection.query(f"SET max_execution_time = {LONGEST_S}")
         except Exception as error:
             raise ArchiveError(
                 f"the embedded archive in {folder} cannot be opened: {str(error).splitlines()[0]}",
@@ -104,7 +108,7 @@ def _query(connection: Any, sql: str, parameters: dict[str, str]) -> bytes:
 
 def _insert(connection: Any, statement: str, form: str, data: memoryview) -> None:
     try:
-        with connection.send_insert(statement, form) as insert:
+        with connection.send_insert(f"{statement} SETTINGS max_partitions_per_insert_block = 0", form) as insert:
             insert.append(data)
             insert.finish()
     except Exception as error:

@@ -25,6 +25,8 @@ ROW_BYTES = 1024
 """What a row, its keys and their places in the containers take, about."""
 SLICE = 2000
 """Rows that are looked at before the loop may do something else."""
+INSERT_SLICE = 500
+"""The same for entries that are taken in."""
 
 Order = tuple[int, str]
 
@@ -60,9 +62,11 @@ class MemoryArchive:
         self._bytes = 0
 
     async def insert(self, entries: Sequence[EntryMap]) -> None:
-        for entry in entries:
-            self._keep(_Kept(row_of(entry), encode_entry(entry)))
-        self._evict(self._max_entries, self._max_bytes)
+        for start in range(0, len(entries), INSERT_SLICE):
+            for entry in entries[start : start + INSERT_SLICE]:
+                self._keep(_Kept(row_of(entry), encode_entry(entry)))
+            self._evict(self._max_entries, self._max_bytes)
+            await asyncio.sleep(0)
 
     def _keep(self, new: _Kept) -> None:
         old = self._by_id.get(new.row.id)

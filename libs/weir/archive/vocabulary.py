@@ -30,7 +30,8 @@ _CALLS = frozenset({
     # questions
     "select", "from", "in", "and", "or", "not", "where", "by", "values", "as",
     "count", "sum", "sumIf", "max", "intDiv", "position", "quantilesExactWeightedIf", "toInt64", "toString",
-    "toUInt128", "toUnixTimestamp", "toUnixTimestamp64Nano", "fromUnixTimestamp64Nano", "version", "timezone",
+    "toUInt128", "toUnixTimestamp", "toUnixTimestamp64Nano", "fromUnixTimestamp64Nano", "cityHash64", "version",
+    "timezone",
     # the schema
     "now", "toStartOfHour", "CODEC", "Delta", "T64", "ZSTD", "DateTime64", "LowCardinality",
     "bloom_filter", "ReplacingMergeTree",

@@ -69,6 +69,10 @@ class Batches:
     def empty(self) -> bool:
         return not self._marks
 
+    @property
+    def held(self) -> int:
+        return len(self._entries)
+
     def full(self) -> bool:
         return len(self._entries) >= self._limits.entries or self._bytes >= self._limits.bytes
 

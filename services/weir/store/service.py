@@ -24,6 +24,13 @@ REVOKE_S = 5.0
 """A partition that is taken away waits this long for what is held; after that its new owner inserts it again."""
 
 
+def first_of(error: Exception) -> Exception:
+    """The failure that a group of tasks ended with: one line for people, not a tree."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class StoreService(Service):
     name = "store"
     title = "keeps entries in the archive"
@@ -44,6 +51,8 @@ class StoreService(Service):
         self._batches = Batches(limits, context.counts)
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(QUEUED)
         self._writing = asyncio.Lock()
+        self._read_to: dict[int, int] = {}
+        self._marked: dict[int, int] = {}
 
     async def run(self) -> None:
         context = self.context
@@ -54,7 +63,7 @@ class StoreService(Service):
             ENTRIES, group=f"{context.instance}.store", member=context.process, on_revoked=self._revoked
         )
         context.modes["store.archive"] = archive.describe()
-        context.lags[ENTRIES.name] = stream.lag
+        context.lags[ENTRIES.name] = self._lag
         try:
             async with asyncio.TaskGroup() as tasks:
                 others = [tasks.create_task(self._read(stream)), tasks.create_task(self._retain())]
@@ -62,11 +71,16 @@ class StoreService(Service):
                 for task in others:
                     task.cancel()
         except ExceptionGroup as group:
-            raise group.exceptions[0] from group
+            raise first_of(group) from group
         finally:
             await stream.close()
             if context.shared.get("archive") is not archive:
                 await archive.close()
+
+    @property
+    def held(self) -> int:
+        """Entries that were read and are not in the archive yet."""
+        return self._batches.held
 
     async def _open(self) -> Archive:
         shared: Archive | None = self.context.shared.get("archive")
@@ -75,8 +89,20 @@ class StoreService(Service):
         host, port = split_listen(self.settings.listen, "store.listen")
         return await open_writer(self.settings.archive, Path(self.context.shared.get("data_dir") or "."), host, port)
 
+    def _lag(self) -> dict[int, int]:
+        """Records behind the end, those included that were read and are not marked yet."""
+        return {
+            partition: unread + self._read_to.get(partition, 0) - self._marked.get(partition, 0)
+            for partition, unread in self._stream.lag().items()
+        }
+
     async def _read(self, stream: Stream) -> None:
         async for batch in stream:
+            for gone in stream.overtaken():
+                self.context.counts.lose("store.overtaken", gone.records)
+            if batch.records and self._read_to.get(batch.partition) != batch.records[0].offset:
+                self._marked[batch.partition] = batch.records[0].offset
+            self._read_to[batch.partition] = batch.next_offset
             await self._queue.put(batch)
 
     async def _write(self) -> None:
@@ -89,7 +115,7 @@ class StoreService(Service):
                         await self._step()
                     await self._rest()
             except TimeoutError:
-                self.context.notes["store"] = "stopped before the archive had all that was read; it comes again"
+                self.context.notes["store"] = "stopped before the archive had all that was read"
             finally:
                 watch.cancel()
 
@@ -146,6 +172,7 @@ class StoreService(Service):
                 await self._insert(insert)
             for partition, offset in insert.marks.items():
                 await self._stream.mark(partition, offset)
+                self._marked[partition] = offset
 
     async def _insert(self, insert: Insert) -> None:
         wait = FIRST_RETRY_S

@@ -16,8 +16,11 @@ FULL = Query(
 OURS = [
     questions.candidates("weir.entries", FULL, Position(1, "a"), 10).sql,
     questions.best("weir.entries", ["a"]).sql,
-    questions.count("weir.entries", FULL).sql,
-    questions.statistics("weir.entries", FULL, ["src_name", "method"], 10, 10).sql,
+    questions.copies("weir.entries", FULL).sql,
+    questions.count("weir.entries", FULL, []).sql,
+    questions.count("weir.entries", FULL, [1]).sql,
+    questions.count("weir.entries", FULL, [1] * 10_000).sql,
+    questions.statistics("weir.entries", FULL, [1] * 10_000, ["src_name", "method"], 10, 10).sql,
     filled(RECORD, PLACE),
     *(filled(statement, PLACE) for migration in migrations() for statement in migration.statements),
     "SELECT version(), timezone()",

@@ -1,0 +1,403 @@
+"""store and hub in one process on the memory bus, asked over HTTP and WebSocket as people and programs ask."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+from yarl import URL
+
+from weir.bus.api import Record
+from weir.bus.memory import MemoryBus
+from weir.bus.topics import CONTROL, ENTRIES, HEALTH
+from weir.errors import HubError, SettingsError
+from weir.hub.service import HubService
+from weir.hub.settings import HubSettings
+from weir.model.control import Control
+from weir.model.health import Heartbeat
+from weir.runtime.clock import SystemClock
+from weir.runtime.service import Context
+from weir.store.service import StoreService
+from weir.store.settings import StoreSettings
+
+TOKEN = "a-token-for-the-tests"
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+STORE = StoreSettings(batch_age_s=0.01)
+HUB = HubSettings(listen="127.0.0.1:0", token=TOKEN, tail_interval_s=0.01)
+
+
+def entry(number: int, **more: Any) -> dict[str, Any]:
+    return {
+        "v": 1, "id": f"e{number:05}", "timestamp": 1_700_000_000_000_000_000 + number, "protocol": "http",
+        "kind": "exchange", "flow_id": "f", "summary": f"GET /{number}", "status_code": 200, "ok": True,
+        "src": {"ip": "10.0.0.1", "name": "cart"}, "dst": {"ip": "10.0.0.2", "name": "pay"},
+        "request": {"headers": {"a": "b"}, "size": 10},
+    } | more
+
+
+class World:
+    def __init__(self, folder: Path) -> None:
+        self.bus = MemoryBus(instance="weir", shards=2)
+        self.shared: dict[str, Any] = {"data_dir": folder}
+        self.url = ""
+        self.http: aiohttp.ClientSession
+
+    def context(self) -> Context:
+        return Context(bus=self.bus, shared=self.shared, process="here")
+
+    async def publish(self, *entries: dict[str, Any]) -> None:
+        await self.bus.publish(ENTRIES, [Record(b"k", one) for one in entries])
+
+    async def ask(self, path: str, **more: Any) -> tuple[int, Any]:
+        async with self.http.get(self.url + path, headers=BEARER, **more) as answer:
+            body = await answer.read()
+            return answer.status, json.loads(body) if "json" in answer.content_type else body.decode()
+
+    async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(20):
+            while not await holds():
+                await asyncio.sleep(0.005)
+
+    async def kept(self, count: int) -> None:
+        async def holds() -> bool:
+            status, stats = await self.ask("api/v1/stats")
+            return status == 200 and bool(stats["groups"]) and stats["groups"][0]["entries"] == count
+
+        await self.until(holds)
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, store: StoreSettings | None = STORE, hub: HubSettings = HUB
+) -> AsyncIterator[World]:
+    made = World(folder)
+    await made.bus.start()
+    contexts = [made.context(), made.context()]
+    services = [HubService(hub, contexts[0])] + ([StoreService(store, contexts[1])] if store else [])
+    made.http = aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True))
+    tasks = [asyncio.create_task(service.run()) for service in services]
+    try:
+        async def listening() -> bool:
+            for task in tasks:
+                if task.done():
+                    task.result()
+            return "hub.url" in made.shared
+
+        await made.until(listening)
+        made.url = made.shared["hub.url"].partition("?")[0]
+        yield made
+    finally:
+        await made.http.close()
+        for context in contexts:
+            context.stop.set()
+        async with asyncio.timeout(20):
+            await asyncio.gather(*tasks)
+        await made.bus.stop(1)
+
+
+async def test_entries_are_listed_newest_first_in_pages(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        await weir.publish(*(entry(n) for n in range(25)))
+        await weir.kept(25)
+        found: list[str] = []
+        path = "api/v1/entries?limit=10"
+        while path:
+            status, page = await weir.ask(path)
+            assert status == 200
+            found += [one["id"] for one in page["entries"]]
+            path = f"api/v1/entries?limit=10&cursor={page['next']}" if page["next"] else ""
+        assert found == [f"e{n:05}" for n in reversed(range(25))]
+        _, page = await weir.ask("api/v1/entries?text=GET%20/7&protocol=http,dns&since=1700000000000000001&name=pay")
+        assert [one["id"] for one in page["entries"]] == ["e00007"]
+        _, page = await weir.ask("api/v1/entries?limit=1&detail=summary")
+        assert page["entries"][0]["request"] == {"size": 10}
+        status, one = await weir.ask("api/v1/entries/e00003")
+        assert (status, one) == (200, entry(3))
+
+
+async def test_what_is_wrong_is_told_with_a_hint(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        for path, status in {
+            "api/v1/entries/none": 404, "api/v1/nothing": 404, "nothing": 404, "api/v1/entries?limit=5000": 400,
+            "api/v1/entries?cursor=x": 400, "api/v1/entries?nonsense=1": 400, "api/v1/entries?since=soon": 400,
+            "api/v1/entries?detail=some": 400, "api/v1/stats?group_by=password": 400, "api/v1/stats?bucket=-1": 400,
+            "api/v1/tail?format=xml": 400, "api/v1/tail?rate=999999999": 400, "assets/../../settings.py": 404,
+            "%2e%2e/settings.py": 404, "api/v1/entries/%00": 404, "api/v1/entries/%ff": 404,
+        }.items():
+            found, answer = await weir.ask(path)
+            assert (found, set(answer)) == (status, {"error", "hint"}), path
+        async with weir.http.post(weir.url + "api/v1/entries", headers=BEARER) as answer:
+            assert answer.status == 405
+        async with weir.http.get(weir.url + "api/v1/entries?text=" + "x" * 60_000, headers=BEARER) as answer:
+            assert answer.status == 400
+
+
+async def test_nobody_is_answered_without_the_token(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        for path in ("", "api/v1/entries", "api/v1/entries/x", "api/v1/health", "metrics", "api/v1/openapi.json",
+                     "api/v1/tail", "nothing", "api/v1/fields?token=" + TOKEN):
+            for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {TOKEN}"},
+                            {"Cookie": f"weir-0={TOKEN}"}):
+                async with weir.http.get(weir.url + path, headers=headers, allow_redirects=False) as answer:
+                    assert answer.status == 401
+                    assert "hint" in await answer.json()
+        async with weir.http.get(weir.url + "healthz") as answer:
+            assert answer.status == 200
+        status, metrics = await weir.ask("metrics")
+        assert (status, metrics) == (200, "")
+
+
+async def test_opening_the_printed_url_signs_a_browser_in(tmp_path: Path) -> None:
+    async with world(tmp_path, hub=msgspec.structs.replace(HUB, token="")) as weir:
+        printed = weir.shared["hub.url"]
+        async with weir.http.get(printed, allow_redirects=False) as answer:
+            assert answer.status == 303
+            assert answer.headers["Location"] == "/"
+            cookie = answer.headers["Set-Cookie"]
+            assert "HttpOnly" in cookie
+            assert "SameSite=Strict" in cookie
+            assert printed.partition("token=")[2] not in cookie
+        async with weir.http.get(weir.url + "api/v1/entries") as answer:
+            assert answer.status == 200
+        async with weir.http.get(weir.url + "?token=wrong", allow_redirects=False) as answer:
+            assert answer.status == 401
+        async with weir.http.get(URL(weir.url + "/evil.example/?token=" + printed.partition("token=")[2], encoded=True),
+                                 allow_redirects=False) as answer:
+            assert not answer.headers["Location"].startswith("//")
+
+
+async def test_every_answer_forbids_what_a_page_must_not_do(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        for path in ("", "api/v1/entries", "nothing"):
+            async with weir.http.get(weir.url + path, headers=BEARER) as answer:
+                policy = answer.headers["Content-Security-Policy"]
+                assert "frame-ancestors 'none'" in policy
+                assert "unsafe" not in policy
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+async def test_foreign_hosts_and_origins_are_refused(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        async with weir.http.get(weir.url, headers=BEARER | {"Host": "evil.example"}) as answer:
+            assert answer.status == 421
+        async with weir.http.get(weir.shared["hub.url"]):
+            pass
+        tail = weir.url + "api/v1/tail"
+        for origin in ("http://evil.example", "null", "http://127.0.0.1:1"):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await weir.http.ws_connect(tail, headers={"Origin": origin})
+            assert refused.value.status == 403
+        with pytest.raises(aiohttp.WSServerHandshakeError):
+            await weir.http.ws_connect(tail)
+        async with weir.http.ws_connect(tail, headers={"Origin": weir.url.rstrip("/")}) as socket:
+            assert (await socket.receive_json())["type"] == "state"
+
+
+@pytest.mark.parametrize("form", ["json", "msgpack"])
+async def test_a_tail_shows_what_comes_and_obeys(tmp_path: Path, form: str) -> None:
+    async with world(tmp_path) as weir:
+        url = f"{weir.url}api/v1/tail?format={form}&text=GET&rate=5000"
+
+        async def next_message(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
+            async with asyncio.timeout(10):
+                message = await socket.receive()
+            found: dict[str, Any] = (msgspec.json if form == "json" else msgspec.msgpack).decode(message.data)
+            return found
+
+        async def collect(socket: aiohttp.ClientWebSocketResponse, count: int) -> list[str]:
+            names: list[str] = []
+            while len(names) < count:
+                message = await next_message(socket)
+                assert message["type"] == "entries"
+                names += [one["id"] for one in message["entries"]]
+            return names
+
+        async with weir.http.ws_connect(url, headers=BEARER) as socket:
+            state = await next_message(socket)
+            assert state == {"type": "state", "paused": False, "filter": {"text": "GET"}, "rate": 5000}
+            await following(weir, 1)
+            await weir.publish(*(entry(n) for n in range(100)), entry(100, summary="other"))
+            assert await collect(socket, 100) == [f"e{n:05}" for n in range(100)]
+            await socket.send_json({"filter": {"protocol": ["dns"]}})
+            assert (await next_message(socket))["filter"] == {"protocol": ["dns"]}
+            await weir.publish(entry(200), entry(201, protocol="dns"))
+            assert await collect(socket, 1) == ["e00201"]
+            await socket.send_json({"pause": True})
+            assert (await next_message(socket))["paused"] is True
+            await weir.publish(entry(300, protocol="dns"))
+            await socket.send_json({"pause": False})
+            assert (await next_message(socket))["paused"] is False
+            for wrong in ("nonsense", "[]", "{}", '{"filter": {"protocl": "x"}}', '{"filter": 1}', '{"pause": 1}',
+                          '{"rate": "fast"}', '{"rate": 0}'):
+                await socket.send_str(wrong)
+                assert (await next_message(socket))["type"] == "error"
+            await socket.send_bytes(b"\x80")
+            assert (await next_message(socket))["type"] == "error"
+            await weir.publish(entry(301, protocol="dns"))
+            assert await collect(socket, 1) == ["e00301"]
+        await following(weir, 0)
+
+
+async def following(weir: World, count: int) -> None:
+    async def holds() -> bool:
+        return bool((await weir.ask("api/v1/health"))[1]["followers"] == count)
+
+    await weir.until(holds)
+
+
+async def test_a_reader_that_takes_nothing_is_told_what_it_missed(tmp_path: Path) -> None:
+    hub = msgspec.structs.replace(HUB, tail_queue=50, tail_interval_s=0.05)
+    tail = "api/v1/tail?rate=20000"
+    async with world(tmp_path, hub=hub) as weir, weir.http.ws_connect(weir.url + tail, headers=BEARER) as socket:
+        await socket.receive()
+        await following(weir, 1)
+        await weir.publish(*(entry(n) for n in range(2000)))
+        matched = missed = shown = arrived = 0
+        while matched < 2000:
+            message = await socket.receive_json(timeout=10)
+            matched, missed = matched + message["matched"], missed + message["missed"]
+            shown, arrived = shown + message["shown"], arrived + len(message["entries"])
+        assert arrived + missed == shown <= matched == 2000
+        assert missed > 0
+
+
+async def test_a_large_message_ends_the_tail(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir, weir.http.ws_connect(weir.url + "api/v1/tail", headers=BEARER) as socket:
+        await socket.receive()
+        await socket.send_str("x" * 100_000)
+        async with asyncio.timeout(10):
+            assert (await socket.receive()).type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED)
+
+
+async def test_the_number_of_tails_is_limited(tmp_path: Path) -> None:
+    hub = msgspec.structs.replace(HUB, max_tails=1)
+    tail = "api/v1/tail"
+    async with world(tmp_path, hub=hub) as weir, weir.http.ws_connect(weir.url + tail, headers=BEARER) as first:
+        await first.receive()
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await weir.http.ws_connect(weir.url + "api/v1/tail", headers=BEARER)
+        assert refused.value.status == 503
+
+
+async def test_the_bus_is_read_only_while_somebody_follows(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        streams: list[str | None] = []
+        stream = weir.bus.stream
+
+        def counted(*args: Any, **kwargs: Any) -> Any:
+            streams.append(kwargs.get("group"))
+            return stream(*args, **kwargs)
+
+        weir.bus.stream = counted  # type: ignore[method-assign]
+        await weir.publish(entry(1))
+        await weir.kept(1)
+        assert streams == []
+        for number in (2, 3):
+            async with weir.http.ws_connect(weir.url + "api/v1/tail", headers=BEARER) as socket:
+                await socket.receive()
+                await following(weir, 1)
+                await weir.publish(entry(number))
+                message = await socket.receive_json(timeout=10)
+                assert [one["id"] for one in message["entries"]] == [f"e{number:05}"]
+            await following(weir, 0)
+            await weir.publish(entry(number + 100))
+        assert set(streams) == {None}
+
+
+async def test_health_tells_processes_losses_and_targets(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        now = SystemClock().now_ns()
+        await weir.bus.publish(HEALTH, [
+            Record(b"p", Heartbeat(process="p", stages=["capture"], started_ns=now, sent_ns=now,
+                                   lost={"capture.ring": 3}, mode={"capture.source": "af_packet"}))
+        ])
+        await weir.bus.publish(CONTROL, [Record(b"weir", Control(generation=1, outline=False, targets=["all"]))])
+
+        async def arrived() -> bool:
+            state = (await weir.ask("api/v1/health"))[1]
+            return bool(state["processes"]) and state["target"]["targets"] == ["all"]
+
+        await weir.until(arrived)
+        _, state = await weir.ask("api/v1/health")
+        assert state["verdict"] == "ok"
+        assert state["losses"][0]["count"] == 3
+        assert state["processes"][0]["mode"] == {"capture.source": "af_packet"}
+        assert state["archive"].startswith("memory")
+
+
+async def test_fields_are_those_of_the_dissectors(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        _, answer = await weir.ask("api/v1/fields")
+        fields = {field["name"]: field for field in answer["fields"]}
+        assert fields["method"]["type"] == "str"
+        assert "http" in fields["method"]["protocols"]
+
+
+async def test_hostile_entries_are_inert_json(tmp_path: Path) -> None:
+    hostile = entry(
+        1, summary="<script>alert(1)</script>", text="\u2028\ud800\x00", data=b"\xff", n=float("inf"), big=2**70
+    )
+    async with world(tmp_path) as weir:
+        await weir.publish(hostile)
+        await weir.kept(1)
+        async with weir.http.get(weir.url + "api/v1/entries", headers=BEARER) as answer:
+            assert answer.content_type == "application/json"
+            [found] = (await answer.json())["entries"]
+        assert found["summary"] == hostile["summary"]
+        assert found["data"] == "/w=="
+        assert found["n"] is None
+
+
+async def test_a_port_in_use_is_told(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        listen = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(HubError, match="cannot listen") as refused:
+            async with world(tmp_path, hub=msgspec.structs.replace(HUB, listen=listen)):
+                pass
+    assert listen in refused.value.message
+    assert refused.value.hint
+
+
+async def test_hub_alone_has_no_memory(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as refused:
+        async with world(tmp_path, store=None):
+            pass
+    assert "weir run store hub" in refused.value.hint
+
+
+async def test_an_archive_that_is_away_is_told_and_the_tail_goes_on(tmp_path: Path) -> None:
+    hub = msgspec.structs.replace(HUB, archive="http://weir:hunter2@127.0.0.1:9/weir")
+    async with world(tmp_path, store=None, hub=hub) as weir:
+        status, answer = await weir.ask("api/v1/entries")
+        assert status == 503
+        assert "127.0.0.1:9" in answer["error"]
+        assert "hunter2" not in json.dumps(answer)
+        assert "hunter2" not in json.dumps((await weir.ask("api/v1/health"))[1])
+        async with weir.http.ws_connect(weir.url + "api/v1/tail", headers=BEARER) as socket:
+            assert (await socket.receive_json())["type"] == "state"
+
+
+@pytest.mark.chdb
+async def test_entries_stay_on_disk_over_a_restart(tmp_path: Path) -> None:
+    if find_spec("chdb") is None:
+        pytest.skip("chdb is not installed (extra `embedded`)")
+    store = StoreSettings(batch_age_s=0.01, archive="chdb", listen="127.0.0.1:0", retention_s=0)
+    hub = msgspec.structs.replace(HUB, archive="chdb")
+    async with world(tmp_path, store, hub) as weir:
+        await weir.publish(*(entry(n) for n in range(100)))
+        await weir.kept(100)
+    assert (tmp_path / "archive.url").stat().st_mode & 0o777 == 0o600
+    async with world(tmp_path, store, hub) as weir:
+        await weir.kept(100)
+        assert await weir.ask("api/v1/entries/e00042") == (200, entry(42))
+        assert "archive.url" not in json.dumps((await weir.ask("api/v1/health"))[1])
