@@ -218,12 +218,12 @@ class Http2:
         if frame.type == frames.DATA:
             self._begin_data(state, side, direction, frame, out)
         elif frame.type in _BLOCKS or frame.type in _CONTROLS:
-            frames.check_size(frame, BLOCK_LIMIT if frame.type in _BLOCKS else frames.MAX_FRAME)
+            frames.check(frame, BLOCK_LIMIT if frame.type in _BLOCKS else frames.MAX_FRAME)
             if len(direction.buffer) < HEADER + frame.length:
                 return False
             self._whole(state, side, direction, frame, out)
         else:
-            frames.check_size(frame)
+            frames.check(frame)
             direction.buffer.consume(HEADER)
             direction.skip = frame.length
         direction.first = False
@@ -270,8 +270,7 @@ class Http2:
     def _begin_data(
         self, state: Connection, side: Side, direction: Direction, frame: FrameHeader, out: list[Output]
     ) -> None:
-        if not frame.stream:
-            raise Malformed(1, "DATA without a stream")
+        frames.check(frame)
         if frame.flags & frames.PADDED and not frame.length:
             raise Malformed(1, "padding without a length")
         buffer = direction.buffer
@@ -315,7 +314,7 @@ class Http2:
 def _probe_frames(side: Side, head: bytes) -> Probe:
     """Frames from the first byte on: the server's SETTINGS, or a connection that was joined between two frames.
 
-    YES takes two plausible frames in a row (one in 10^10 random ones) or a header block that can be read; the first
+    YES takes two plausible frames in a row (fewer than one of 10^12 random ones) or a header block that can be read; the first
     pseudo-field of a block tells the client from the server.
     """
     at = met = 0
