@@ -115,22 +115,43 @@ Output = Exchange | Leave | GiveUp
 
 
 class Dissector(Protocol):
-    """See the module docstring. `weir.dissect.protocols.<name>` holds one class of this shape."""
+    """See the module docstring. `weir.dissect.protocols.<name>` holds one class of this shape. What are properties
+    here are plain class attributes there."""
 
-    limits: Limits
+    @property
+    def limits(self) -> Limits: ...
 
-    name: str
-    """`http`, `dns`, …: also the protocol boolean of the filter language. Some dissectors give entries of several
-    protocols (`http2` gives `http` and `grpc`): see `protocols`."""
-    title: str
-    protocols: tuple[str, ...]
-    """Values of `Exchange.protocol` that it gives."""
-    transports: frozenset[str]
-    """`tcp`, `udp`."""
-    ports: frozenset[int]
-    """Usual server ports: which dissector is asked first, and who is the server where nothing else tells."""
-    fields: tuple[Field, ...]
-    State: type[msgspec.Struct]
+    @property
+    def name(self) -> str:
+        """`http`, `dns`, …: also the protocol boolean of the filter language. Some dissectors give entries of several
+        protocols (`http2` gives `http` and `grpc`): see `protocols`."""
+        ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """Values of `Exchange.protocol` that it gives."""
+        ...
+
+    @property
+    def transports(self) -> frozenset[str]:
+        """`tcp`, `udp`."""
+        ...
+
+    @property
+    def ports(self) -> frozenset[int]:
+        """Usual server ports: which dissector is asked first, and who is the server where nothing else tells."""
+        ...
+
+    @property
+    def fields(self) -> tuple[Field, ...]: ...
+
+    @property
+    def State(self) -> type[msgspec.Struct]:  # noqa: N802 - a class
+        """Type of a conversation's state."""
+        ...
 
     def __init__(self, limits: Limits = ...) -> None:
         """Made once for each set of limits, by the registry."""

@@ -12,7 +12,7 @@ import msgspec
 
 MARKS = 4096
 """Capture times that are kept for one buffer. Above it (thousands of tiny segments held back) every second one is
-forgotten: a time then is that of a slightly earlier segment."""
+forgotten: a time then is that of an earlier segment, and the coarser the longer ago it was."""
 
 
 class Buffer(msgspec.Struct):
