@@ -314,8 +314,8 @@ class Http2:
 def _probe_frames(side: Side, head: bytes) -> Probe:
     """Frames from the first byte on: the server's SETTINGS, or a connection that was joined between two frames.
 
-    YES takes two plausible frames in a row (fewer than one of 10^12 random ones) or a header block that can be read; the first
-    pseudo-field of a block tells the client from the server.
+    YES takes two plausible frames in a row (fewer than one of 10^12 random ones) or a header block that can be read;
+    the first pseudo-field of a block tells the client from the server.
     """
     at = met = 0
     while len(head) - at >= HEADER:
