@@ -162,9 +162,9 @@ async def test_the_owner_says_where_to_start(rig: Rig) -> None:
     bus = await rig.bus()
     await bus.publish(ENTRIES, entries(names(10), 0) + entries(names(10), 1))
     reader = Member(bus, ENTRIES, starts={0: 7})
-    await reader.until(lambda: len(reader.records) == 13)
-    assert [r.offset for r in reader.records if r.partition == 0] == [7, 8, 9]
-    assert reader.assigned == [[0, 1, 2]]
+    await reader.until(lambda: len({(r.partition, r.offset) for r in reader.records}) == 13)
+    assert {r.offset for r in reader.records if r.partition == 0} == {7, 8, 9}
+    assert reader.assigned[-1] == [0, 1, 2]
 
 
 async def test_readers_without_a_group_see_everything(rig: Rig) -> None:

@@ -12,7 +12,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from weir.bus.api import Topic
-from weir.bus.kafka_link import BATCH_BYTES, CLUSTER, Link, dispose, within
+from weir.bus.kafka_link import BATCH_BYTES, CLUSTER, Away, Link, dispose, within
 from weir.bus.settings import BusSettings
 from weir.bus.topics import TOPICS
 from weir.errors import BusError
@@ -129,12 +129,12 @@ async def ensure(
     with link.log:
         try:
             return await ensure_on(link, create, topics)
-        except KafkaError as error:
-            raise link.blame(CLUSTER, error).error(settings.url) from error
+        except Away as away:
+            raise away.reason.error(settings.url) from away
 
 
 async def ensure_on(link: Link, create: bool, topics: Sequence[Topic]) -> list[Change]:
-    """As `ensure`; KafkaError where another try may help."""
+    """As `ensure`; Away where another try may help."""
     wants = [wanted(topic, link.settings, link.instance, topics) for topic in topics]
     admin = link.admin()
     await link.connect(admin)
@@ -149,8 +149,9 @@ async def ensure_on(link: Link, create: bool, topics: Sequence[Topic]) -> list[C
             now = plan(await within(2 * deadline, _existing(admin, [want.name for want in wants])), wants)
             _refuse(now, True)
         return [Change(want.name, "create", want) for want in todo.create]
-    except TimeoutError as error:
-        raise KafkaError("no answer in time") from error
+    except (KafkaError, TimeoutError) as error:
+        reason = link.blame(CLUSTER, error)
+        raise (reason.error(link.settings.url) if reason.fatal else Away(reason)) from error
     finally:
         await dispose(admin, 2.0)
 

@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from weir.bus.admin import ensure_on
 from weir.bus.api import OnAssigned, OnRevoked, Record, Start, Topic
 from weir.bus.codec import encode
-from weir.bus.kafka_link import CLUSTER, Backoff, Link, abandon, dispose, within
+from weir.bus.kafka_link import CLUSTER, Away, Backoff, Link, abandon, dispose, within
 from weir.bus.kafka_send import Budget, Lane, Parcel, parcel
 from weir.bus.kafka_stream import KafkaStream
 from weir.bus.kafka_table import KafkaTable, read_compacted
@@ -77,9 +77,7 @@ class KafkaBus:
         while True:
             try:
                 return await step()
-            except KafkaError as error:
-                if not self._link.trouble():
-                    self._link.blame(CLUSTER, error)
+            except Away:
                 await backoff.pause()
 
     async def publish(self, topic: Topic, records: Sequence[Record]) -> None:
@@ -105,6 +103,10 @@ class KafkaBus:
         return self._budget.share()
 
     async def flush(self) -> None:
+        self._check()
+        await self._flush()
+
+    async def _flush(self) -> None:
         pending = {future for lane in self._lanes.values() if (future := lane.flushed()) is not None}
         if pending:
             await asyncio.wait(pending)
@@ -152,7 +154,7 @@ class KafkaBus:
         self._budget.wake()
         try:
             with contextlib.suppress(TimeoutError, BusError):
-                await asyncio.wait_for(self.flush(), 0.5 * deadline_s)
+                await asyncio.wait_for(self._flush(), 0.5 * deadline_s)
             await self._close_readers(0.25 * deadline_s)
         finally:
             await self._let_go(0.2 * deadline_s)
@@ -243,7 +245,7 @@ class KafkaBus:
     async def _reconnect(self) -> None:
         try:
             fresh = await self._connect()
-        except (KafkaError, BusError):
+        except (Away, BusError):
             return
         old, self._producer = self._producer, fresh
         await dispose(old, 1.0)

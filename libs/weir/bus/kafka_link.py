@@ -30,6 +30,14 @@ REQUEST_BYTES = 16 << 20
 FETCH_WAIT_S = 0.5
 
 
+class Away(KafkaError):  # type: ignore[misc]
+    """The cluster does not answer; another try may help."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.text)
+        self.reason = reason
+
+
 class Link:
     """The way to one cluster, shared by everything that talks to it."""
 
@@ -101,16 +109,16 @@ class Link:
         if self._troubles:
             self._troubles.pop(what, None)
 
-    async def connect(self, client: Any, *, patient: bool = True) -> None:
-        """Start a client. Refused credentials and certificates raise BusError; an absent cluster is KafkaError."""
+    async def connect(self, client: Any) -> None:
+        """Start a client. Refused credentials and certificates raise BusError, an absent cluster raises Away."""
         try:
             await client.start()
         except KafkaError as error:
             await dispose(client, 1.0)
             reason = self.blame(CLUSTER, error)
-            if reason.fatal or not patient:
+            if reason.fatal:
                 raise reason.error(self.settings.url) from error
-            raise
+            raise Away(reason) from error
         except BaseException:
             await dispose(client, 1.0)
             raise

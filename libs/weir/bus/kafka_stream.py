@@ -22,7 +22,7 @@ from aiokafka.errors import (
 
 from weir.bus.api import Batch, OnAssigned, OnRevoked, Overtaken, Received, Start, Topic
 from weir.bus.codec import decode
-from weir.bus.kafka_link import Backoff, Link, abandon, dispose, within
+from weir.bus.kafka_link import Away, Backoff, Link, abandon, dispose, within
 from weir.bus.kafka_marks import Marks
 
 T = TypeVar("T")
@@ -175,6 +175,8 @@ class KafkaStream:
         await self._wait({self._opening}, None)
         if self._opening is not None and self._opening.done():
             opening, self._opening = self._opening, None
+            if opening.cancelled():
+                return
             self._consumer = opening.result()
             self._idle_s = 0.0
 
@@ -188,9 +190,7 @@ class KafkaStream:
                 consumer.subscribe([self._name], listener=_Listener(self, consumer))
             try:
                 await self._link.connect(consumer)
-            except _FORBIDDEN as error:
-                raise self._link.blame(self._what, error).error(self._link.settings.url) from error
-            except KafkaError:
+            except Away:
                 await backoff.pause()
                 continue
             if self._group is None:

@@ -58,7 +58,7 @@ _KNOWN: tuple[tuple[str, Reason], ...] = (
     ),
     (
         r"TopicAuthorizationFailed|GroupAuthorizationFailed|ClusterAuthorizationFailed|not authorized",
-        Reason("this user lacks the right for a topic or group", _ACL),
+        Reason("this user lacks the right for a topic or group", _ACL, True),
     ),
     (
         r"Name or service not known|nodename nor servname|name resolution|No address associated|getaddrinfo",
