@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
 from typing import Literal
 
+import msgspec
+
 from weir.decode.conversation import Conversations
 from weir.decode.entries import EntryMaker
 from weir.decode.flows import Flow, Tomb, end_of, new_flow, tomb_of, wants_first_bytes
@@ -86,9 +88,12 @@ class Decoder:
         self._linger = int(settings.linger_s * NS)
 
     def configure(self, dissectors: Iterable[Dissector], redaction: Redaction, *, bodies: bool) -> None:
-        """What a control document says; open conversations go on under it."""
+        """What a control document says; open conversations go on under it.
+
+        Without `bodies` none is published, whatever dissectors give.
+        """
         self.identifier = self.talk.identifier = Identifier(dissectors)
-        self.maker.redactor = Redactor(redaction)
+        self.maker.redactor = Redactor(msgspec.structs.replace(redaction, bodies=redaction.bodies or not bodies))
         self.maker.show_bytes = bodies
 
     def adopt(

@@ -210,6 +210,16 @@ def peer_of(address: bytes, port: int, record: EndpointRecord | None) -> Peer:
     )
 
 
+def without_bodies(entry: EntryMap, why: str) -> EntryMap:
+    """The same entry, smaller: of the bodies only their sizes stay."""
+    smaller = {**entry, "version": 0, "incomplete": [*entry.get("incomplete", ()), why]}
+    for name in ("request", "response"):
+        if "body" in entry.get(name, ()):
+            body = {key: value for key, value in entry[name]["body"].items() if key not in ("text", "data")}
+            smaller[name] = {**entry[name], "body": {**body, "truncated": True}}
+    return smaller
+
+
 def _message(message: Message) -> dict[str, Any]:
     """As msgspec gives it with defaults left out; by hand, because it is the larger part of making an entry."""
     made: dict[str, Any] = {}

@@ -12,10 +12,22 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from weir.bus.api import Batch, Received, Record, Stream, Table
+from weir.bus.codec import OversizedValue
 from weir.bus.topics import CONTROL, DEAD, ENDPOINTS, ENTRIES, FLOWS, SEGMENTS
 from weir.decode.core import Decoder
+from weir.decode.entries import without_bodies
 from weir.decode.settings import DecodeSettings
-from weir.decode.snapshot import SLOTS, Stored, Unreadable, chunk_key, chunks_of, complete, restore, save
+from weir.decode.snapshot import (
+    SLOTS,
+    Stored,
+    Unreadable,
+    chunk_key,
+    chunks_of,
+    complete,
+    occupied,
+    restore,
+    save,
+)
 from weir.directory import Directory
 from weir.dissect.api import Limits
 from weir.dissect.registry import Registry
@@ -113,11 +125,7 @@ class DecodeService(Service):
             if received.offset < shard.next_offset:
                 continue
             if received.value is not None:
-                entries = await self._decode(shard, received)
-                if entries:
-                    await self.context.bus.publish(
-                        ENTRIES, [Record(entry["flow_id"].encode(), entry) for entry in entries]
-                    )
+                await self._publish(await self._decode(shard, received))
             shard.next_offset = received.offset + 1
             # A block takes milliseconds of CPU; whoever shares the process waits no longer than that.
             await asyncio.sleep(0)
@@ -137,6 +145,30 @@ class DecodeService(Service):
                 ) from error
             await self._quarantine.bury(SEGMENTS, received, repr(error))
             return []
+
+    async def _publish(self, entries: Sequence[EntryMap]) -> None:
+        if not entries:
+            return
+        records = [Record(entry["flow_id"].encode(), entry) for entry in entries]
+        try:
+            await self.context.bus.publish(ENTRIES, records)
+        except OversizedValue:
+            # Which one it was is not told. What was sent already is sent again under the same id.
+            for record in records:
+                await self._publish_cut(record)
+
+    async def _publish_cut(self, record: Record) -> None:
+        """An entry that may be larger than its topic allows: without bodies, if there is no other way."""
+        try:
+            await self.context.bus.publish(ENTRIES, [record])
+            return
+        except OversizedValue as error:
+            entry = without_bodies(record.value, f"bodies left out: {error.size} bytes in all")
+        try:
+            await self.context.bus.publish(ENTRIES, [Record(record.key, entry)])
+            self.context.counts.add("decode.oversized")
+        except OversizedValue:
+            self.context.counts.lose("decode.oversized")
 
     # Configuration.
 
@@ -180,6 +212,7 @@ class DecodeService(Service):
         for partition in partitions:
             records = await self.context.bus.read_compacted(FLOWS, partition)
             shard = self._restored(partition, complete(partition, records))
+            shard.chunks = occupied(partition, records)
             if shard.next_offset >= 0:
                 starts[partition] = shard.next_offset
             shard.due = self.context.clock.monotonic() + self.settings.snapshot_interval_s
@@ -196,10 +229,8 @@ class DecodeService(Service):
                 self.context.notes[f"decode.shard.{number}"] = f"a snapshot of shard {number} cannot be read: {error}"
                 continue
             self.context.counts.add("decode.restored")
-            chunks = [0] * SLOTS
-            chunks[stored.slot] = stored.chunks
             return Shard(
-                number, decoder, next_offset=stored.offset, saved_offset=stored.offset, slot=stored.slot, chunks=chunks
+                number, decoder, next_offset=stored.offset, saved_offset=stored.offset, slot=stored.slot
             )
         return Shard(number, self._new_decoder())
 

@@ -114,6 +114,12 @@ def chunk_key(shard: int, slot: int, chunk: int) -> bytes:
     return b"%d/%d/%d" % (shard, slot, chunk)
 
 
+def occupied(shard: int, records: Mapping[bytes, Any]) -> list[int]:
+    """How many chunks each slot may have, complete or not: a shorter snapshot removes what is behind its own."""
+    chunks = [value for value in records.values() if isinstance(value, SnapshotChunk) and value.shard == shard]
+    return [max((c.chunk + 1 for c in chunks if c.slot == slot), default=0) for slot in range(SLOTS)]
+
+
 class Stored(msgspec.Struct):
     """A complete snapshot as it was found."""
 

@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+
+from weir.bus.api import Record, Undecodable
+from weir.bus.memory import MemoryBroker, MemoryBus
+from weir.bus.topics import CONTROL, DEAD, ENDPOINTS, ENTRIES, FLOWS, SEGMENTS
+from weir.decode.service import DecodeService
+from weir.decode.settings import DecodeSettings
+from weir.dissect.protocols.http1 import Http1
+from weir.dissect.registry import Registry
+from weir.errors import Quarantined
+from weir.model.control import Control, EndpointRecord
+from weir.model.flow import Side
+from weir.runtime.service import Context
+from weir.testing.segments import START, Connection, block, directed
+from weir.testing.toy import Toy
+
+C, S = Side.CLIENT, Side.SERVER
+ASK, ANSWER = b"TOY 1 hello\n", b"TOY 1 world\n"
+OFTEN = DecodeSettings(snapshot_interval_s=0.01, snapshot_share=1.0)
+SELDOM = DecodeSettings(snapshot_interval_s=3600)
+
+
+@pytest.fixture(autouse=True)
+def _toy(monkeypatch):
+    """The registry finds the toy instead of what is installed."""
+    monkeypatch.setattr("weir.dissect.registry.find_classes", lambda: [Toy, Http1])
+
+
+class Rig:
+    """A broker that outlives the processes on it."""
+
+    def __init__(self, shards=1):
+        self.broker = MemoryBroker(shards=shards, redelivery=True, retain_records=1000)
+        self.bus = self.process()
+        self.offset = 0
+
+    def process(self) -> MemoryBus:
+        return MemoryBus(broker=self.broker, roundtrip=True)
+
+    async def publish(self, *segments, shard=0, offset=None, **options):
+        self.offset += 1
+        value = block(segments, offset=self.offset if offset is None else offset, shard=shard, **options)
+        await self.bus.publish(SEGMENTS, [Record(b"%d" % shard, value, shard)])
+
+    async def records(self, topic) -> list[Any]:
+        return [
+            self.bus._decoded(topic, stored.value) for log in self.bus._state(topic).logs for stored in log
+        ]
+
+    async def entries(self):
+        return await self.records(ENTRIES)
+
+    async def summaries(self):
+        return [e["summary"] for e in await self.entries() if e["kind"] != "flow"]
+
+    async def save(self):
+        """Decode what is there and save."""
+        async with self.decoding(SELDOM) as context:
+            await until(lambda: context.lags.get("segments", dict)() == {0: 0})
+
+    @asynccontextmanager
+    async def decoding(self, settings=OFTEN, name="decode-0", end="stop"):
+        bus = self.process()
+        context = Context(bus=bus, process=name, cluster="east")
+        task = asyncio.create_task(DecodeService(settings, context).run())
+        try:
+            yield context
+        finally:
+            if end == "crash":
+                task.cancel()
+                bus.crash()
+                await asyncio.wait({task}, timeout=5)
+            else:
+                context.stop.set()
+                try:
+                    async with asyncio.timeout(5):
+                        await task
+                finally:
+                    await bus.stop(1)
+
+
+async def until(holds: Callable[[], Any]) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            found = holds()
+            if await found if asyncio.iscoroutine(found) else found:
+                return
+            await asyncio.sleep(0.002)
+
+
+async def told(rig: Rig, count: int) -> None:
+    async def holds():
+        return len(await rig.entries()) >= count
+
+    await until(holds)
+
+
+async def test_segments_become_entries_under_the_flows_key():
+    rig = Rig(shards=2)
+    c = Connection()
+    await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER), *c.close(), shard=1)
+    await rig.publish(end=True, shard=1)
+    async with rig.decoding() as context:
+        await told(rig, 2)
+        entries = await rig.entries()
+        assert {e["kind"] for e in entries} == {"exchange", "flow"}
+        assert all(e["instance"] == "weir" and e["cluster"] == "east" for e in entries)
+        assert context.counts["decode.entries"] == 2
+        keys = {s.key for log in rig.bus._state(ENTRIES).logs for s in log}
+        assert keys == {entries[0]["flow_id"].encode()}
+        await until(lambda: context.lags["segments"]() == {0: 0, 1: 0})
+    assert context.gauges["decode.open_flows"]() == 0
+
+
+async def test_a_stopped_stage_leaves_conversations_open_and_the_next_one_goes_on():
+    rig = Rig()
+    c = Connection()
+    await rig.publish(*c.open(), *c.send(C, ASK))
+    async with rig.decoding(SELDOM) as context:
+        await until(lambda: context.counts["decode.segments"] == 4)
+    assert context.counts["decode.snapshots"] == 1
+    assert await rig.entries() == []
+    await rig.publish(*c.send(S, ANSWER))
+    async with rig.decoding() as context:
+        await told(rig, 1)
+        assert context.counts["decode.restored"] == 1
+        assert context.counts["decode.segments"] == 1
+    assert await rig.summaries() == ["hello → world"]
+
+
+async def test_a_crash_repeats_what_was_not_saved_under_the_same_ids():
+    rig = Rig()
+    c = Connection()
+    await rig.publish(*c.open(), *c.send(C, ASK))
+    async with rig.decoding(OFTEN, end="crash") as context:
+        await until(lambda: context.counts["decode.snapshots"] >= 1)
+    await rig.publish(*c.send(S, ANSWER))
+    async with rig.decoding(SELDOM, end="crash"):
+        await told(rig, 1)
+    await rig.publish(*c.close())
+    await rig.publish(end=True)
+    async with rig.decoding():
+        await told(rig, 3)
+    entries = await rig.entries()
+    assert len({e["id"] for e in entries}) == 2
+    assert await rig.summaries() == ["hello → world"] * 2
+
+
+async def test_segments_that_filter_repeats_give_nothing_twice():
+    rig = Rig()
+    c = Connection()
+    conversation = [*c.open(), *c.send(C, ASK), *c.send(S, ANSWER)]
+    await rig.publish(*conversation, offset=7)
+    await rig.publish(*conversation, offset=7)
+    async with rig.decoding() as context:
+        await until(lambda: context.counts["decode.repeated"] == 5)
+    async with rig.decoding() as context:
+        await rig.publish(*conversation, offset=7)
+        await until(lambda: context.counts["decode.repeated"] == 5)
+    assert await rig.summaries() == ["hello → world"]
+
+
+async def test_state_is_saved_and_marked_even_when_nothing_more_comes():
+    rig = Rig()
+    c = Connection()
+    await rig.publish(*c.open())
+    async with rig.decoding() as context:
+        await until(lambda: context.counts["decode.snapshots"] == 1)
+        saved = context.counts["decode.snapshots"]
+        await asyncio.sleep(0.05)
+        assert context.counts["decode.snapshots"] == saved, "nothing came, nothing is to be saved"
+        (group,) = rig.bus._state(SEGMENTS).groups.values()
+        assert group.marks == {0: 1}
+
+
+async def test_snapshots_alternate_between_two_slots_and_leave_no_stale_chunks(monkeypatch):
+    monkeypatch.setattr("weir.decode.snapshot.CHUNK_BYTES", 300)
+    rig = Rig()
+    many = [s for n in range(10) for s in Connection(directed(sport=41000 + n)).open()]
+    await rig.publish(*many)
+    await rig.save()
+    large = await rig.bus.read_compacted(FLOWS, 0)
+    assert {key.split(b"/")[1] for key in large} == {b"0"}
+    assert len(large) > 3
+    await rig.publish(end=True)
+    await rig.save()
+    both = await rig.bus.read_compacted(FLOWS, 0)
+    assert {chunk.offset for chunk in both.values()} == {1, 2}
+    await rig.publish(clock_ns=START + 10**12)
+    await rig.save()
+    small = await rig.bus.read_compacted(FLOWS, 0)
+    assert sum(key.startswith(b"0/0/") for key in small) < len(large)
+    assert {chunk.offset for chunk in small.values()} == {3, 2}
+
+
+async def test_a_snapshot_that_cannot_be_read_is_said_and_the_mark_holds():
+    rig = Rig()
+    c = Connection()
+    await rig.publish(*c.open(), *c.send(C, ASK))
+    async with rig.decoding(SELDOM):
+        pass
+    for key, chunk in (await rig.bus.read_compacted(FLOWS, 0)).items():
+        await rig.bus.publish(FLOWS, [Record(key, msgspec.structs.replace(chunk, data=b"?" * len(chunk.data)), 0)])
+    await rig.publish(*c.send(S, ANSWER), *c.send(C, b"TOY 2 b\n"), *c.send(S, b"TOY 2 c\n"))
+    await rig.publish(end=True)
+    async with rig.decoding() as context:
+        await until(lambda: context.counts["decode.segments"] == 3)
+        assert context.counts["decode.snapshot_refused"] == 1
+        assert "cannot be read: damaged" in context.notes["decode.shard.0"]
+        await told(rig, 2)
+    assert "b → c" in await rig.summaries()
+
+
+async def test_control_says_what_is_read_and_masked():
+    rig = Rig()
+    async with rig.decoding() as context:
+        c = Connection()
+        request = b"GET /?token=abc HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi"
+        await rig.publish(*c.open(), *c.send(C, request), *c.send(S, b"HTTP/1.1 204 No\r\n\r\n"))
+        await told(rig, 1)
+        (first,) = await rig.entries()
+        assert first["path"].startswith("/")
+        assert "abc" not in str(first)
+        assert "text" not in first["request"]["body"], "no document: bodies are off"
+        await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=1, outline=False, dissectors=["http"]))])
+        await rig.publish(*c.send(C, request), *c.send(S, b"HTTP/1.1 204 No\r\n\r\n"))
+        await told(rig, 2)
+        assert (await rig.entries())[1]["request"]["body"]["text"] == "hi"
+        await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=2, dissectors=["htpt"]))])
+        await rig.publish(clock_ns=c.ts_ns)
+        await until(lambda: "decode.control" in context.notes)
+        assert "htpt" in context.notes["decode.control"]
+
+
+async def test_ends_are_named_by_endpoints():
+    rig = Rig()
+    record = EndpointRecord(address="10.0.0.2", uid="u", name="checkout", namespace="shop")
+    await rig.bus.publish(ENDPOINTS, [Record(b"k", record)])
+    c = Connection()
+    await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER))
+    async with rig.decoding():
+        await told(rig, 1)
+    assert (await rig.entries())[0]["dst"]["name"] == "checkout"
+
+
+async def test_garbage_is_buried_and_what_follows_is_decoded():
+    rig = Rig()
+    c = Connection()
+    broken = msgspec.structs.replace(block(c.open(), offset=1), seq=b"?")
+    await rig.bus.publish(SEGMENTS, [Record(b"0", broken, 0)])
+    await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER))
+    async with rig.decoding():
+        await told(rig, 1)
+    (letter,) = await rig.records(DEAD)
+    assert (letter.topic, letter.partition, letter.offset, letter.stage) == ("segments", 0, 0, "decode")
+    assert "Malformed" in letter.reason
+
+
+async def test_too_much_garbage_stops_the_stage():
+    rig = Rig()
+    for n in range(30):
+        await rig.bus.publish(SEGMENTS, [Record(b"0", msgspec.structs.replace(block([], offset=n + 1), seq=b"?"), 0)])
+    context = Context(bus=rig.process())
+    with pytest.raises(Quarantined, match="20 of 20 blocks"):
+        await asyncio.wait_for(DecodeService(SELDOM, context).run(), 5)
+    assert context.counts["lost.decode.undecodable"] == 19
+
+
+async def test_a_newer_version_is_waited_for_with_the_mark_held(monkeypatch):
+    rig = Rig()
+    c = Connection()
+    await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER))
+    await rig.publish(*c.close())
+    decode = MemoryBus._decoded
+
+    def newer(self, topic, value):
+        found = decode(self, topic, value)
+        is_last = topic is SEGMENTS and found.count == 3
+        return Undecodable("version 2, known is 1", 10, newer=True) if is_last else found
+
+    monkeypatch.setattr(MemoryBus, "_decoded", newer)
+    async with rig.decoding(SELDOM) as context:
+        await until(lambda: "decode.segments" in context.notes)
+    monkeypatch.setattr(MemoryBus, "_decoded", decode)
+    (group,) = rig.bus._state(SEGMENTS).groups.values()
+    assert group.marks == {0: 1}
+    assert await rig.summaries() == ["hello → world"]
+    assert await rig.records(DEAD) == []
+
+
+async def test_a_shard_is_handed_over_with_its_state():
+    rig = Rig(shards=2)
+    connections = [Connection(directed(sport=41000 + shard)) for shard in (0, 1)]
+    async with rig.decoding(SELDOM, "decode-0") as first:
+        for shard, c in enumerate(connections):
+            await rig.publish(*c.open(), *c.send(C, ASK), shard=shard)
+        await until(lambda: first.counts["decode.segments"] == 8)
+        async with rig.decoding(SELDOM, "decode-1") as second:
+            await until(lambda: second.counts["decode.restored"] == 1)
+            for shard, c in enumerate(connections):
+                await rig.publish(*c.send(S, ANSWER), shard=shard)
+            await told(rig, 2)
+            assert (first.counts["decode.segments"], second.counts["decode.segments"]) == (9, 1)
+    assert await rig.summaries() == ["hello → world"] * 2
+
+
+async def test_what_retention_took_is_a_counted_loss():
+    rig = Rig()
+    c = Connection()
+    await rig.publish(*c.open())
+    async with rig.decoding(SELDOM) as context:
+        await until(lambda: context.counts["decode.segments"] == 3)
+    for _ in range(5):
+        await rig.publish(*c.send(C, ASK))
+    rig.bus.delete_before(SEGMENTS, 0, 4)
+    async with rig.decoding() as context:
+        await until(lambda: context.counts["decode.segments"] == 2)
+        assert context.counts["lost.decode.overtaken"] == 3
+
+
+async def test_an_entry_above_its_topics_limit_loses_its_bodies(monkeypatch):
+    rig = Rig()
+    monkeypatch.setattr("weir.decode.service.ENTRIES", msgspec.structs.replace(ENTRIES, max_bytes=3000))
+    await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=1, outline=False))])
+    c = Connection()
+    request = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n" + b"x" * 5000
+    await rig.publish(*c.open(), *c.send(C, request), *c.send(S, b"HTTP/1.1 204 No\r\n\r\n"))
+    async with rig.decoding() as context:
+        await told(rig, 1)
+    (entry,) = await rig.entries()
+    assert entry["request"]["body"] == {"size": 5000, "truncated": True}
+    assert entry["incomplete"][0].startswith("bodies left out")
+    assert context.counts["decode.oversized"] == 1
+
+
+def test_it_declares_what_it_touches():
+    assert DecodeService.consumes == (SEGMENTS,)
+    assert set(DecodeService.produces) == {ENTRIES, FLOWS, DEAD}
+    assert {CONTROL, ENDPOINTS} <= set(DecodeService.reads)
+    assert Registry().get("http") is not None
