@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Protocol, cast
+from typing import IO, Protocol, TypeVar, cast
 
 import zstandard
 
@@ -34,6 +34,9 @@ QUIET = -1
 """A pipe has given nothing for a while: what is held back should go out."""
 
 
+_T = TypeVar("_T")
+
+
 class BrokenStreamError(Exception):
     """The bytes cannot be read or unpacked any further."""
 
@@ -44,7 +47,8 @@ class CaptureStream:
     def __init__(self, path: str, stopped: Callable[[], bool] = lambda: False) -> None:
         """`-` is the standard input. A pipe ends early once `stopped` says so."""
         self._raw = _Raw(_open(path), stopped)
-        self._unpacked: _Stream | None = None
+        self._unpacked: _Unpacked | None = None
+        self._broken: BrokenStreamError | None = None
 
     @property
     def regular(self) -> bool:
@@ -52,20 +56,42 @@ class CaptureStream:
         return self._raw.regular
 
     def readinto(self, room: memoryview) -> int:
-        """Fill `room` as far as bytes are there; 0 only at the end. Raises BrokenStreamError."""
-        if self._unpacked is None:
-            head = self._raw.peek(len(_ZSTD))
-            self._unpacked = (
-                _Gzip(self._raw) if head.startswith(_GZIP) else _Zstd(self._raw) if head == _ZSTD else self._raw
-            )
-        return self._unpacked.readinto(room)
+        """Fill `room` as far as bytes are there; 0 only at the end. Raises BrokenStreamError once all that comes
+        before the damage was given."""
+        if self._broken:
+            raise self._broken
+        filled, until = 0, time.monotonic() + _GATHER_S
+        while filled < len(room):
+            # A pipe gives little at a time: to gather for a moment makes fewer and larger blocks.
+            if filled and not self._raw.ready(max(until - time.monotonic(), 0.0)):
+                break
+            try:
+                count = self._some(room[filled:])
+            except BrokenStreamError as error:
+                if not filled:
+                    raise
+                self._broken = error
+                break
+            if not count:
+                break
+            filled += count
+        return filled
 
     def close(self) -> None:
         self._raw.close()
 
+    def _some(self, room: memoryview) -> int:
+        if self._unpacked is None:
+            head = self._raw.peek(len(_ZSTD))
+            packing = _Gzip if head.startswith(_GZIP) else _Zstd if head == _ZSTD else None
+            self._unpacked = packing(self._raw) if packing else self._raw
+        return self._unpacked.some(room)
 
-class _Stream(Protocol):
-    def readinto(self, room: memoryview) -> int: ...
+
+class _Unpacked(Protocol):
+    def some(self, room: memoryview) -> int:
+        """Put at least one byte into `room`; 0 at the end."""
+        ...
 
 
 class Reader:
@@ -146,25 +172,12 @@ class _Raw:
             return head
         return self._read(size)
 
-    def readinto(self, room: memoryview) -> int:
-        """A pipe gives little at a time: to gather for a moment makes fewer and larger blocks."""
-        filled = len(self._head)
-        room[:filled], self._head = self._head, b""
-        until = time.monotonic() + _GATHER_S
-        while filled < len(room):
-            patience = max(until - time.monotonic(), 0.0)
-            if filled and not (patience and self.ready(patience)):
-                break
-            if not filled and not self._wait():
-                break
-            try:
-                count = os.readv(self._fd, [room[filled:]])
-            except OSError as error:
-                raise BrokenStreamError(str(error.strerror)) from error
-            if not count:
-                break
-            filled += count
-        return filled
+    def some(self, room: memoryview) -> int:
+        if self._head:
+            count = len(self._head)
+            room[:count], self._head = self._head, b""
+            return count
+        return self._checked(lambda: os.readv(self._fd, [room])) if self._wait() else 0
 
     def close(self) -> None:
         os.close(self._fd)
@@ -180,10 +193,11 @@ class _Raw:
         return True
 
     def _read(self, size: int) -> bytes:
-        if not self._wait():
-            return b""
+        return self._checked(lambda: os.read(self._fd, size)) if self._wait() else b""
+
+    def _checked(self, read: Callable[[], _T]) -> _T:
         try:
-            return os.read(self._fd, size)
+            return read()
         except OSError as error:
             raise BrokenStreamError(str(error.strerror)) from error
 
@@ -196,19 +210,18 @@ class _Gzip:
         self._inflate = zlib.decompressobj(wbits=31)
         self._packed = b""
 
-    def readinto(self, room: memoryview) -> int:
-        filled = 0
-        while filled < len(room):
-            if not self._packed and (not filled or self._raw.ready()):
+    def some(self, room: memoryview) -> int:
+        data = b""
+        while not data:
+            if not self._packed:
                 self._packed = self._raw.read(_PACKED_CHUNK)
-                if not self._packed and not self._inflate.eof and not filled:
+                if not self._packed and not self._inflate.eof:
                     raise BrokenStreamError("the compressed data breaks off")
-            if not self._packed or (self._inflate.eof and not self._next_member()):
-                break
-            data = self._unpack(len(room) - filled)
-            room[filled : filled + len(data)] = data
-            filled += len(data)
-        return filled
+            if self._inflate.eof and not self._next_member():
+                return 0
+            data = self._unpack(len(room))
+        room[: len(data)] = data
+        return len(data)
 
     def _next_member(self) -> bool:
         if not self._packed.startswith(_GZIP):
@@ -231,11 +244,10 @@ class _Zstd:
     def __init__(self, raw: _Raw) -> None:
         # The window is memory that the file asks for: no more than `zstd -d` allows without being told to.
         unpack = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        reader = unpack.stream_reader(cast(IO[bytes], raw), read_size=_PACKED_CHUNK, read_across_frames=True)
-        self._read = reader.readinto if raw.regular else reader.readinto1
+        self._reader = unpack.stream_reader(cast(IO[bytes], raw), read_size=_PACKED_CHUNK, read_across_frames=True)
 
-    def readinto(self, room: memoryview) -> int:
+    def some(self, room: memoryview) -> int:
         try:
-            return self._read(room)
+            return self._reader.readinto1(room)
         except zstandard.ZstdError as error:
             raise BrokenStreamError(f"the compressed data is damaged ({error})") from error
