@@ -289,6 +289,20 @@ async def test_the_number_of_tails_is_limited(tmp_path: Path) -> None:
         assert refused.value.status == 503
 
 
+async def test_surplus_connections_are_turned_away(tmp_path: Path) -> None:
+    async with world(tmp_path, hub=msgspec.structs.replace(HUB, max_connections=3)) as weir:
+        await weir.ask("healthz")
+        port = URL(weir.url).port
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(2)]
+        status, _ = await weir.ask("api/v1/health")
+        assert status == 200
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await reader.readexactly(1)
+        for _, one in [*held, (reader, writer)]:
+            one.close()
+
+
 async def test_the_bus_is_read_only_while_somebody_follows(tmp_path: Path) -> None:
     async with world(tmp_path) as weir:
         streams: list[str | None] = []
@@ -396,7 +410,8 @@ async def test_entries_stay_on_disk_over_a_restart(tmp_path: Path) -> None:
     async with world(tmp_path, store, hub) as weir:
         await weir.publish(*(entry(n) for n in range(100)))
         await weir.kept(100)
-    assert (tmp_path / "archive.url").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "archive.url").stat().st_mode & 0o777 == 0o600
+    assert not (tmp_path / "archive.url").exists()
     async with world(tmp_path, store, hub) as weir:
         await weir.kept(100)
         assert await weir.ask("api/v1/entries/e00042") == (200, entry(42))

@@ -57,11 +57,13 @@ def open_reader(setting: str, data_dir: Path) -> Archive:
 
 
 class _Embedded(ClickHouseArchive):
-    def __init__(self, place: Place, server: Any) -> None:
+    def __init__(self, place: Place, server: Any, announced: Path) -> None:
         super().__init__(place, name=EMBEDDED)
         self._server = server
+        self._announced = announced
 
     async def close(self) -> None:
+        self._announced.unlink(missing_ok=True)
         await super().close()
         await self._server.close()
 
@@ -74,8 +76,9 @@ async def _serve(data_dir: Path, host: str, port: int) -> Archive:
     await server.start(host, port)
     name = WILDCARDS.get(host, host)
     url = f"http://weir:{quote(password, safe='')}@{f'[{name}]' if ':' in name else name}:{server.port}/weir"
-    _write_secret(data_dir / URL_FILE, url)
-    return _Embedded(place_of(url), server)
+    announced = data_dir / URL_FILE
+    _write_secret(announced, url)
+    return _Embedded(place_of(url), server, announced)
 
 
 def _write_secret(path: Path, text: str) -> None:

@@ -44,12 +44,16 @@ def refusal(status: int, error: str, hint: str = "") -> web.Response:
 
 
 class Guard:
-    def __init__(self, gate: Gate, cookie: str, max_requests: int, timeout_s: float) -> None:
+    """`refused` is told the reason of each refusal."""
+
+    def __init__(
+        self, gate: Gate, cookie: str, max_requests: int, timeout_s: float, refused: Callable[[str], None]
+    ) -> None:
         self._gate = gate
         self._cookie = cookie
         self._slots = max_requests
         self._timeout_s = timeout_s
-        self.refused: Callable[[str], None] = lambda reason: None
+        self.refused = refused
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         response = self._stop(request) or await self._answer(request, handler)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from functools import partial
 from pathlib import Path
-
-from aiohttp import web
 
 from weir.archive.api import Archive
 from weir.archive.open import check_archive, memory_elsewhere, open_reader
 from weir.bus.topics import CONTROL, ENTRIES, HEALTH
-from weir.errors import HubError
 from weir.hub.app import Hub
 from weir.hub.auth import Gate
 from weir.hub.guard import Guard
+from weir.hub.listen import listening
 from weir.hub.settings import HubSettings
 from weir.hub.token import TOKEN_FILE, token_of
 from weir.runtime.probes import split_listen
@@ -50,22 +49,15 @@ class HubService(Service):
         health, control = await context.bus.table(HEALTH), await context.bus.table(CONTROL)
         try:
             hub = Hub(settings, context, archive, health, control)
-            cookie = f"weir-{self._port}"
-            guard = Guard(
-                Gate(token, settings.hosts, self._host), cookie, settings.max_requests, settings.query_timeout_s
-            )
-            guard.refused = lambda reason: context.counts.add("hub.refused", 1, reason)
-            runner = web.AppRunner(
-                hub.application(guard), access_log=None, shutdown_timeout=SHUTDOWN_S, max_line_size=16384
-            )
-            await runner.setup()
-            try:
-                await self._listen(runner)
-                self._announce(runner, token, data_dir)
-                await self._serve(hub)
-            finally:
-                context.shared.pop("hub.url", None)
-                await runner.cleanup()
+            async with listening(
+                hub.application(self._guard(token)), self._host, self._port, settings.max_connections,
+                partial(context.counts.add, "hub.refused", 1, "connections"), SHUTDOWN_S,
+            ) as port:
+                self._announce(port, token, data_dir)
+                try:
+                    await self._serve(hub)
+                finally:
+                    context.shared.pop("hub.url", None)
         finally:
             await health.close()
             await control.close()
@@ -80,17 +72,14 @@ class HubService(Service):
             raise memory_elsewhere("hub")
         return open_reader(self.settings.archive, data_dir)
 
-    async def _listen(self, runner: web.AppRunner) -> None:
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError as error:
-            raise HubError(
-                f"cannot listen on {self.settings.listen}: {error.strerror}",
-                hint="something else uses this port: choose another with --hub.listen HOST:PORT (0 for any)",
-            ) from error
+    def _guard(self, token: str) -> Guard:
+        settings = self.settings
+        return Guard(
+            Gate(token, settings.hosts, self._host), f"weir-{self._port}", settings.max_requests,
+            settings.query_timeout_s, partial(self.context.counts.add, "hub.refused", 1),
+        )
 
-    def _announce(self, runner: web.AppRunner, token: str, data_dir: Path) -> None:
-        port = runner.addresses[0][1]
+    def _announce(self, port: int, token: str, data_dir: Path) -> None:
         shown = self._host if self._host not in ("0.0.0.0", "::") else "localhost"
         base = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
         self.context.modes["hub.listen"] = base

@@ -34,6 +34,9 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_requests: Annotated[
         int, msgspec.Meta(description="Requests that are answered at once; more are told to wait", ge=1)
     ] = 64
+    max_connections: Annotated[
+        int, msgspec.Meta(description="Open connections; more are turned away at once", ge=1)
+    ] = 512
     max_tails: Annotated[int, msgspec.Meta(description="Live tails (pages, `weir tap`) at once", ge=1)] = 64
     tail_rows_per_s: Annotated[
         int, msgspec.Meta(description="Entries a second that a live tail shows unless it asks for less or more", ge=1)
