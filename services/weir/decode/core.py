@@ -42,7 +42,7 @@ class Malformed(ValueError):
 
 
 class Vantage:
-    """A ring of a node: a clock, and the timers that run on it."""
+    """A ring of a node: its clock as its blocks tell it (not as its packets do, which may lie), and its timers."""
 
     def __init__(self, name: str, node: str, run: int = 0, clock: int = 0) -> None:
         self.name = name
@@ -316,7 +316,6 @@ class Decoder:
         wires = block.flows
         slots: list[Slot | None] = [None] * len(wires)
         data_of, tcp = self.talk.data, self.tcp
-        clock = vantage.clock
         for row in columns:
             number, ts, protocol, flags, seq, ack, at, captured, length, size = row
             slot = slots[number]
@@ -330,8 +329,6 @@ class Decoder:
                 if slot is None:
                     continue
             flow, mine, theirs, end, counted, timed = slot
-            if ts > clock:
-                clock = vantage.clock = ts
             if protocol != TCP:
                 if flow.wire.protocol == protocol:
                     self._datagram(slot, row, frames, vantage)
