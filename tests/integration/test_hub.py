@@ -408,6 +408,10 @@ async def test_entries_stay_on_disk_over_a_restart(tmp_path: Path) -> None:
     store = StoreSettings(batch_age_s=0.01, archive="chdb", listen="127.0.0.1:0", retention_s=0)
     hub = msgspec.structs.replace(HUB, archive="chdb")
     async with world(tmp_path, store, hub) as weir:
+        async def empty() -> bool:
+            return (await weir.ask("api/v1/entries")) == (200, {"entries": [], "next": None})
+
+        await weir.until(empty)
         await weir.publish(*(entry(n) for n in range(100)))
         await weir.kept(100)
         assert (tmp_path / "archive.url").stat().st_mode & 0o777 == 0o600

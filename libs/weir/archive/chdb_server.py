@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import importlib
+import os
 import re
 from base64 import b64decode
 from concurrent.futures import ThreadPoolExecutor
@@ -135,8 +136,9 @@ class Server:
             await web.TCPSite(self._runner, host, port).start()
         except OSError as error:
             await self._runner.cleanup()
+            why = os.strerror(error.errno) if error.errno else str(error)
             raise ArchiveError(
-                f"the embedded archive cannot listen on {host}:{port}: {error.strerror}",
+                f"the embedded archive cannot listen on {host}:{port}: {why}",
                 hint="choose another address with --store.listen HOST:PORT",
             ) from error
         self.port = self._runner.addresses[0][1]

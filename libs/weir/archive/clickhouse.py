@@ -145,7 +145,7 @@ class ClickHouseArchive:
         return int(rows[0][0])
 
     def describe(self) -> str:
-        return f"{self._name} at {self._place}"
+        return f"{self._name} at {self._place}" if self._place.host else f"{self._name}, not found yet"
 
     async def close(self) -> None:
         self._give_up()

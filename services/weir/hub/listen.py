@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -42,7 +43,7 @@ async def listening(
             bound = await asyncio.get_running_loop().create_server(connect, host, port, backlog=BACKLOG)
         except OSError as error:
             raise HubError(
-                f"cannot listen on {host}:{port}: {error.strerror}",
+                f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",
                 hint="something else uses this port, or the address is not this machine's: "
                 "choose another with --hub.listen HOST:PORT (port 0 for any)",
             ) from error

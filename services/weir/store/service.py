@@ -193,12 +193,15 @@ class StoreService(Service):
     async def _retain(self) -> None:
         settings, context = self.settings, self.context
         while True:
-            await context.clock.sleep(settings.retention_check_s)
+            wait = settings.retention_check_s
             before = context.clock.now_ns() - int(settings.retention_s * 1e9) if settings.retention_s else 0
             try:
+                # The first call also connects and makes the schema, so that readers find it before the first entry.
                 gone = await self._archive.trim(before_ns=max(before, 0), max_bytes=settings.retention_bytes)
             except ArchiveAway as away:
                 context.notes["store.retention"] = f"retention waits: {away.message}"
+                wait = min(wait, settings.retry_s)
             else:
                 context.notes.pop("store.retention", None)
                 context.counts.add("store.expired", gone.entries)
+            await context.clock.sleep(wait)
