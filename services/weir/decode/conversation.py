@@ -37,6 +37,8 @@ class Conversations:
         self.maker = maker
         self.counts = counts
         self.out: list[EntryMap] = []
+        self.head_limit = settings.identify_bytes
+        """Bytes of a side that may be kept until it is recognised: less, if very many conversations are open."""
 
     def data(self, flow: Flow, end: int, data: bytes, timestamp: int, offset: int) -> None:
         """Bytes in order (or a datagram, with its number as `offset`)."""
@@ -109,7 +111,7 @@ class Conversations:
             found = self._recognise(flow, end, head)
         if found.dissector is not None:
             self._read_by(flow, found.dissector, end, found.sides)
-        elif found.maybe and not datagram and len(head) < self.settings.identify_bytes:
+        elif found.maybe and not datagram and len(head) < self.head_limit:
             return
         elif flow.midstream or datagram:
             self._stash(flow, end, len(flow.early))

@@ -228,8 +228,10 @@ class Decoder:
         return flow, mine, theirs, end, counted, flow.vantage == vantage.name
 
     def _open(self, key: bytes, wire: DirectedFlow, vantage: Vantage, end: int, ts: int) -> Flow:
-        if len(self.flows) >= self.settings.max_flows:
-            self._evict()
+        settings = self.settings
+        if len(self.flows) >= settings.max_flows:
+            self._evict(max(settings.max_flows // 64, 1))
+        self.talk.head_limit = min(settings.identify_bytes, settings.shard_buffer_bytes // (len(self.flows) + 1))
         flow = self.flows[key] = new_flow(key, wire, vantage.name, vantage.node, end, ts)
         self._choose_phase(flow)
         flow.due = ts + self._idle(flow)
@@ -284,9 +286,14 @@ class Decoder:
         if vantage is not None:
             vantage.timers.cancel(key)
 
-    def _evict(self) -> None:
-        """Make room: the flows that were silent for longest go, a few at once so that looking for them is rare."""
-        number = max(self.settings.max_flows // 64, 1)
+    def evict(self, share: float) -> list[EntryMap]:
+        """Let go of this share of the open flows, those that were silent for longest: their state takes too much."""
+        self._evict(max(int(len(self.flows) * share), 1))
+        out, self.talk.out = self.talk.out, []
+        return out
+
+    def _evict(self, number: int) -> None:
+        """Several at once, so that looking for them is rare."""
         for flow in heapq.nsmallest(number, self.flows.values(), key=lambda f: max(f.last, f.touched)):
             self.counts.lose("flow_evicted")
             self._close(flow, "evicted", remember=bool(flow.ending))

@@ -39,6 +39,8 @@ from weir.runtime.service import Context, Service
 
 FAILED_AT_LEAST = 20
 FAILED_SHARE = 0.1
+SHED = 0.25
+"""Share of the open flows that go at once where their state is too large."""
 
 
 class Shard(msgspec.Struct):
@@ -262,6 +264,9 @@ class DecodeService(Service):
             return
         began = clock.monotonic()
         saved = save(shard.decoder)
+        while len(saved) > self.settings.max_state_bytes and shard.decoder.flows:
+            await self._publish(shard.decoder.evict(SHED))
+            saved = save(shard.decoder)
         took = clock.monotonic() - began
         slot = (shard.slot + 1) % SLOTS
         chunks = chunks_of(saved, shard=shard.number, slot=slot, offset=offset)

@@ -39,6 +39,10 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     shard_buffer_bytes: Annotated[
         int, msgspec.Meta(description="What may wait for its turn in one shard", ge=65536)
     ] = 64 << 20
+    max_state_bytes: Annotated[
+        int,
+        msgspec.Meta(description="Saved state of one shard, bodies in progress included; above it, flows go", ge=65536),
+    ] = 256 << 20
     identify_bytes: Annotated[
         int, msgspec.Meta(description="First bytes of a side by which its protocol must be recognised", ge=64)
     ] = 4096

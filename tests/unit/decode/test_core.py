@@ -8,7 +8,8 @@ import pytest
 from weir.decode.core import Decoder, Malformed
 from weir.decode.entries import FLOW_FIELDS
 from weir.decode.settings import DecodeSettings
-from weir.model.control import EndpointRecord
+from weir.dissect.api import Probe
+from weir.model.control import EndpointRecord, Redaction
 from weir.model.flow import UDP, Side
 from weir.model.segments import ACK, FIN, PSH, RST, SYN
 from weir.testing.segments import NS, START, Connection, Segment, block, blocks, datagram, directed
@@ -575,6 +576,22 @@ def test_what_waits_is_bounded_for_a_shard_and_the_oldest_goes_first():
     assert waits == sorted(waits)
     run.end()
     assert run.decoder.tcp.waiting == 0
+
+
+def test_the_more_flows_are_open_the_less_is_kept_of_what_is_not_recognised():
+    class Undecided(Toy):
+        def probe(self, side, head, transport="tcp"):
+            return Probe.MAYBE
+
+    settings = DecodeSettings(identify_bytes=4096, shard_buffer_bytes=65536)
+    run = Run(settings)
+    run.decoder.configure([Undecided()], Redaction(), bodies=True)
+    for n in range(40):
+        c = Connection(directed(sport=41000 + n))
+        run.feed(*c.open(), *c.send(C, b"x" * 4000, 100))
+        kept = sum(len(early.data) for flow in run.decoder.flows.values() for early in flow.early)
+        assert kept <= 3 * settings.shard_buffer_bytes
+    assert run.decoder.counts["decode.undecoded{unrecognised}"] > 20
 
 
 def test_memory_of_closed_flows_is_bounded():

@@ -219,6 +219,21 @@ async def test_a_snapshot_that_cannot_be_read_is_said_and_the_mark_holds():
     assert "b → c" in await rig.summaries()
 
 
+async def test_state_that_grows_too_large_costs_the_flows_that_were_silent_for_longest():
+    rig = Rig()
+    settings = msgspec.structs.replace(SELDOM, max_state_bytes=65536)
+    for n in range(40):
+        c = Connection(directed(sport=41000 + n), ts_ns=START + n * 1000)
+        await rig.publish(*c.open(), *c.send(C, b"TOY 1 " + b"x" * 3000))
+    async with rig.decoding(settings) as context:
+        await until(lambda: context.lags.get("segments", dict)() == {0: 0})
+    chunks = await rig.bus.read_compacted(FLOWS, 0)
+    assert sum(len(c.data) for c in chunks.values()) <= 65536
+    evicted = [e for e in await rig.entries() if e.get("conn_end") == "evicted"]
+    assert 10 <= len(evicted) < 40
+    assert {e["src"]["port"] for e in evicted} == set(range(41000, 41000 + len(evicted)))
+
+
 async def test_control_says_what_is_read_and_masked():
     rig = Rig()
     async with rig.decoding() as context:
