@@ -14,8 +14,12 @@ NOT_IP_LINK = -1
 """In place of a link type: what the interface carries is not IP."""
 
 
+FrameTuple = tuple[int, int, int, int, int, int]
+"""A `Frame` as it is yielded: a plain tuple is made in a third of the time."""
+
+
 class Frame(NamedTuple):
-    """What `frames` yields (as a plain tuple, for speed)."""
+    """What `frames` tells of a packet."""
 
     ts_ns: int
     at: int
@@ -42,12 +46,12 @@ _OUTGOING = 4
 _IP = frozenset((0x0800, 0x86DD))
 
 
-def frames(block: PacketBlock) -> Iterator[tuple[int, int, int, int, int, int]]:
+def frames(block: PacketBlock) -> Iterator[FrameTuple]:
     """`Frame` after `Frame`, at most `block.count`; ends early where the data contradicts itself."""
     return _ring(block) if block.layout == "tpacket3" else _records(block)
 
 
-def _records(block: PacketBlock) -> Iterator[tuple[int, int, int, int, int, int]]:
+def _records(block: PacketBlock) -> Iterator[FrameTuple]:
     data, link, size, at = block.data, block.linktype, len(block.data), 0
     unpack = _RECORD.unpack_from
     for _ in range(block.count):
@@ -61,7 +65,7 @@ def _records(block: PacketBlock) -> Iterator[tuple[int, int, int, int, int, int]
         yield sec * 1_000_000_000 + nsec, start, captured, wire if wire > captured else captured, 0, link
 
 
-def _ring(block: PacketBlock) -> Iterator[tuple[int, int, int, int, int, int]]:
+def _ring(block: PacketBlock) -> Iterator[FrameTuple]:
     data, size, at = block.data, len(block.data), 0
     for left in range(block.count, 0, -1):
         if at + _SOCKADDR_AT + _SOCKADDR.size > size:

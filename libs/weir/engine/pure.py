@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from weir.engine.api import Decision, Drop, EngineLimits, Policy
 from weir.engine.fragments import Fragments, Joined
-from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, frames
+from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, FrameTuple, frames
 from weir.engine.headers import Headers, Piece, read_headers
 from weir.engine.shard import FLOW_BYTES, Row, ShardBuilder, frame_link, segment_block, shard_of
 from weir.model.counts import Counts
@@ -35,6 +35,8 @@ _SHORT_CUT = struct.Struct("!12xHBxHxxHxBxx12sIIBB")
 """Ethernet, IPv4 without options, TCP: EtherType, version and header length, total length, fragment, protocol,
 addresses and ports, sequence number, acknowledgement number, data offset, flags."""
 _SHORT_CUT_SIZE = 54
+_SHORT_CUT_KEY = 12
+"""Length of the key of a TCP flow over IPv4, and of no other (see `_place`)."""
 _PORTS = struct.Struct("!HH")
 
 
@@ -68,13 +70,15 @@ _Hit = tuple[Callable[[Row], None], int, _Known]
 class _Work:
     """One packet block under way."""
 
-    __slots__ = ("block", "builders", "extra", "hits", "known", "out_link", "source_end")
+    __slots__ = ("block", "builders", "extra", "hits", "known", "out_link", "refused", "source_end")
 
     def __init__(self, block: PacketBlock, known: dict[bytes, _Known], shards: int) -> None:
         self.block = block
         self.known = known
         self.builders = [ShardBuilder() for _ in range(shards)]
         self.hits: dict[bytes, _Hit] = {}
+        self.refused: dict[Drop, list[Row]] = {}
+        """Where the short cut puts the rows of refused flows, to be counted."""
         self.out_link = frame_link(block.linktype)
         self.extra: list[bytes] = []
         self.source_end = len(block.data)
@@ -142,7 +146,8 @@ class PureHeaderEngine:
         data, hits = work.block.data, work.hits
         unpack = _SHORT_CUT.unpack_from
         index = -1
-        for index, (ts_ns, at, captured, wire, interface, link) in enumerate(frames(work.block)):
+        for index, frame in enumerate(frames(work.block)):
+            ts_ns, at, captured, wire, interface, link = frame
             if interface == SECOND_COPY:
                 self._drop(Drop.DUPLICATE)
                 continue
@@ -162,15 +167,16 @@ class PureHeaderEngine:
                             at, captured, wire, index,
                         ))
                         continue
-            drop = self._general(work, index, ts_ns, at, captured, wire, interface, link)
+            drop = self._general(work, index, frame)
             if drop is not None:
                 self._drop(drop)
+        for reason, refused in work.refused.items():
+            self._drop(reason, len(refused))
         return index + 1
 
-    def _general(
-        self, work: _Work, index: int, ts_ns: int, at: int, captured: int, wire: int, interface: int, link: int
-    ) -> Drop | None:
+    def _general(self, work: _Work, index: int, frame: FrameTuple) -> Drop | None:
         """Any packet: find its headers and its flow, and add its row; answers why there is none."""
+        ts_ns, at, captured, wire, interface, link = frame
         if link == NOT_IP_LINK:
             return Drop.NOT_IP
         data: Buffer = work.block.data
@@ -219,11 +225,14 @@ class PureHeaderEngine:
             # An ICMP error takes another way than the packets it is about: it has an owner of its own.
             key += bytes((found.protocol, found.kind))
         known = self._flow(work, key, found, ts_ns)
-        flow, refused = known.decision
-        if refused is not None:
-            return refused
         if interface and not known.owned_by(interface, ts_ns):
             return Drop.DUPLICATE
+        flow, refused = known.decision
+        short = self._short_cut and len(key) == _SHORT_CUT_KEY
+        if refused is not None:
+            if short:
+                work.hits[key] = work.refused.setdefault(refused, []).append, 0, known
+            return refused
         length, payload_len = frame.captured, found.payload_len
         if flow.outline:
             if not _opening(found):
@@ -241,7 +250,7 @@ class PureHeaderEngine:
             flow_index, ts_ns, found.kind, found.flags, found.seq, found.ack, found.payload_at + shift, payload_len,
             found.payload_wire, frame.at + shift, length, frame.wire, index,
         ))
-        if found.kind == TCP and len(key) == 12 and self._short_cut and not flow.outline:
+        if short and not flow.outline:
             work.hits[key] = builder.rows.append, flow_index, known
         return None
 
