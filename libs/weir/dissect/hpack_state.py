@@ -9,7 +9,7 @@ the first (§2.3.3), and an index beyond them is answered with `UNKNOWN` instead
 from __future__ import annotations
 
 import msgspec
-from hpack import Decoder, HPACKError
+from hpack import Decoder, HPACKError, InvalidTableIndexError, OversizedHeaderListError
 from hpack.table import HeaderTable, table_entry_size
 
 UNKNOWN = "?"
@@ -76,8 +76,17 @@ def decode(table: Table, block: bytes, limit: int = 262_144) -> Fields:
         pairs = decoder.decode(block, raw=True)
     except HPACKError as error:
         table.forget()
-        return Fields(error=str(error))
+        return Fields(error=_reason(error, limit))
     return Fields(fields=[(_text(name), _text(value)) for name, value in pairs], unknown=view.unknown)
+
+
+def _reason(error: HPACKError, limit: int) -> str:
+    """Words of our own: some of the library's contain bytes of the block, which may be secret."""
+    if isinstance(error, OversizedHeaderListError):
+        return f"more than {limit} bytes when decoded"
+    if isinstance(error, InvalidTableIndexError):
+        return "refers to an entry that was never made"
+    return "broken encoding"
 
 
 def _text(value: bytes | str) -> str:

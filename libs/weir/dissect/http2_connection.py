@@ -13,7 +13,7 @@ from weir.dissect.api import GiveUp, Limits, Output
 from weir.dissect.bodies import codings_of
 from weir.dissect.buffer import Buffer
 from weir.dissect.hpack_state import BLOCK_LIMIT, Fields, Table, decode
-from weir.dissect.http2_streams import UNKNOWN_TABLE, Grpc, Half, Stream, exchange, field_cost
+from weir.dissect.http2_streams import NOTES, UNKNOWN_TABLE, Grpc, Half, Stream, exchange, field_cost
 from weir.dissect.httpfields import Upgraded
 from weir.model.flow import Side
 
@@ -118,7 +118,7 @@ class Connection(msgspec.Struct):
         return self.client if side is Side.CLIENT else self.server
 
     def odd(self, what: str) -> None:
-        if what not in self.weird and len(self.weird) < 16:
+        if what not in self.weird and len(self.weird) < NOTES:
             self.weird.append(what)
 
 

@@ -20,6 +20,8 @@ from weir.model.flow import Side
 
 UNKNOWN_TABLE = "headers refer to a table that was not seen"
 _SHOWN_ELSEWHERE = frozenset({":method", ":path", ":authority", ":status"})
+NOTES = 16
+"""Reasons that are kept of one kind for one stream: a connection may lose bytes again and again."""
 _GRPC_PREFIX = 5
 GRPC_STATUS = (
     "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
@@ -119,11 +121,11 @@ class Stream(msgspec.Struct):
         return self.request if side is Side.CLIENT else self.response
 
     def note(self, reason: str) -> None:
-        if reason not in self.incomplete:
+        if reason not in self.incomplete and len(self.incomplete) < NOTES:
             self.incomplete.append(reason)
 
     def odd(self, what: str) -> None:
-        if what not in self.weird and len(self.weird) < 16:
+        if what not in self.weird and len(self.weird) < NOTES:
             self.weird.append(what)
 
     def is_grpc(self) -> bool:
