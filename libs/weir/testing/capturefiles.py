@@ -18,11 +18,12 @@ class Packet(NamedTuple):
 def pcap(packets: Iterable[Packet], *, order: str = "<", nano: bool = False, linktype: int = 1) -> bytes:
     """A classic file; `order` is `<` or `>`."""
     units = 1 if nano else 1000
-    out = struct.pack(order + "IHHiIII", 0xA1B23C4D if nano else 0xA1B2C3D4, 2, 4, 0, 0, 262144, linktype)
+    magic = 0xA1B23C4D if nano else 0xA1B2C3D4
+    out = bytearray(struct.pack(order + "IHHiIII", magic, 2, 4, 0, 0, 262144, linktype))
     for p in packets:
         seconds, rest = divmod(p.ts_ns, 10**9)
         out += struct.pack(order + "IIII", seconds, rest // units, len(p.frame), p.wire or len(p.frame)) + p.frame
-    return out
+    return bytes(out)
 
 
 def block(kind: int, body: bytes, order: str = "<") -> bytes:

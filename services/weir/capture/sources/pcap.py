@@ -184,9 +184,10 @@ def check(path: str) -> None:
     stream = CaptureStream(path)
     file = CaptureFile(path)
     try:
-        count = stream.readinto(file.room())
+        room = file.room()
+        count = stream.readinto(room)
         file.took(count)
-        if not count:
+        if count < len(room):
             file.finish()
     except BrokenStreamError as error:
         raise SourceError(f"{path} cannot be read: {error}", hint="name a capture file; try to unpack it") from None
