@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -20,6 +20,11 @@ START = 1_700_000_000 * NS
 """When tests begin, ns since epoch."""
 HEADERS = 54
 """Bytes of a frame around a TCP payload."""
+WIDTHS = {
+    "flow": 4, "ts_ns": 8, "protocol": 1, "flags": 2, "seq": 4, "ack": 4, "payload_at": 4, "payload_len": 4,
+    "payload_wire": 4, "frame_at": 4, "frame_len": 4, "frame_wire": 4, "index": 4,
+}
+"""Bytes of one value of each column."""
 
 
 class Segment(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,6 +175,18 @@ def blocks(segments: Sequence[Segment], size: int, *, first_offset: int = 0, **o
         block(segments[at:at + size], offset=first_offset + number, **options)  # type: ignore[arg-type]
         for number, at in enumerate(range(0, len(segments), size))
     ]
+
+
+def sliced(whole: SegmentBlock, size: int, first_offset: int) -> Iterator[SegmentBlock]:
+    """A block as several of at most `size` segments, under offsets of their own; the last one tells the clock."""
+    for number, start in enumerate(range(0, max(whole.count, 1), size)):
+        stop = min(start + size, whole.count)
+        last = stop == whole.count
+        columns = {name: getattr(whole, name)[start * width:stop * width] for name, width in WIDTHS.items()}
+        yield msgspec.structs.replace(
+            whole, origin_offset=first_offset + number, count=stop - start, end=whole.end and last,
+            clock_ns=whole.clock_ns if last else 0, **columns,
+        )
 
 
 def _column(code: str, values: Iterable[int]) -> bytes:
