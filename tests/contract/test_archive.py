@@ -200,6 +200,18 @@ async def test_pages_over_copies_of_the_same_entries(archive: Archive) -> None:
     assert ids(await every_page(archive, Query(limit=3))) == [f"e{n}" for n in reversed(range(20))]
 
 
+async def test_a_page_of_large_entries_ends_early(archive: Archive) -> None:
+    archive.page_bytes = 100_000  # type: ignore[attr-defined]
+    noise = random.Random(1)
+    await archive.insert([entry(f"e{n:02}", BASE + n, noise=noise.randbytes(30_000)) for n in range(20)])
+    await archive.insert([entry("huge", BASE + 100, noise=noise.randbytes(300_000))])
+    first = await archive.query(Query(limit=1000))
+    assert ids(first.entries) == ["huge"]
+    second = await archive.query(Query(limit=1000, cursor=first.next))
+    assert 1 < len(second.entries) <= 4
+    assert len(await every_page(archive, Query(limit=1000))) == 21
+
+
 async def test_one_insert_may_span_weeks(archive: Archive) -> None:
     await archive.insert([entry(f"h{hour:03}", BASE + hour * HOUR) for hour in range(400)])
     assert await archive.count(Query()) == 400

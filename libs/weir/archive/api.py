@@ -25,6 +25,9 @@ GROUPS: tuple[str, ...] = (
 MAX_GROUPS = 10_000
 """Groups in one answer: the largest ones."""
 
+PAGE_BYTES = 32 << 20
+"""A page ends early when its entries are this large: one entry may be megabytes, and a page is held in memory."""
+
 Key = str | int
 
 
@@ -72,7 +75,9 @@ class Archive(Protocol):
         """Keep entries; safe to repeat. ArchiveAway if that cannot be done now: then any part may have been kept."""
         ...
 
-    async def query(self, query: Query) -> Page: ...
+    async def query(self, query: Query) -> Page:
+        """At most `query.limit` entries, fewer if they are very large, at least one if there is one."""
+        ...
 
     async def get(self, entry_id: str) -> EntryMap | None: ...
 

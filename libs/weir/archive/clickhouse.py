@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from weir.archive import questions
-from weir.archive.api import ArchiveAway, Page, Statistics, Trimmed
+from weir.archive.api import PAGE_BYTES, ArchiveAway, Page, Statistics, Trimmed
 from weir.archive.codec import decode_entry
 from weir.archive.columns import FORMAT, NAMES, packed
 from weir.archive.place import Place
@@ -50,6 +50,7 @@ class ClickHouseArchive:
         self._writes = writes
         self._name = name
         self._table = f"{place.database}.entries"
+        self.page_bytes = PAGE_BYTES
         self._client: Any = None
         self._broken: list[Any] = []
         self._connecting = asyncio.Lock()
@@ -68,22 +69,26 @@ class ClickHouseArchive:
 
     async def query(self, query: Query) -> Page:
         before = position_of(query.cursor) if query.cursor else None
-        wanted = query.limit + 1
         found: list[tuple[Position, EntryMap]] = []
         best: dict[str, tuple[int, int, bytes]] = {}
-        while len(found) < wanted:
-            size = wanted - len(found) + SLACK
+        room = self.page_bytes
+        more = False
+        while not more and len(found) <= query.limit:
+            size = query.limit + 1 - len(found) + SLACK
             rows = await self._ask(questions.candidates(self._table, query, before, size))
-            await self._learn(best, [row[1] for row in rows])
-            for ns, entry_id, version in dict.fromkeys((row[0], row[1], row[2]) for row in rows):
+            taken = _fitting(rows, room)
+            room -= sum(row[3] for row in taken)
+            await self._learn(best, [row[1] for row in taken])
+            for ns, entry_id, version in dict.fromkeys((row[0], row[1], row[2]) for row in taken):
                 copy = best.get(entry_id)
                 if copy is not None and copy[:2] == (ns, version):
                     found.append((Position(ns, entry_id), decode_entry(copy[2])))
-            if len(rows) < size:
+            if len(rows) < size and len(taken) == len(rows):
                 break
-            before = Position(rows[-1][0], rows[-1][1])
+            before = Position(taken[-1][0], taken[-1][1])
+            more = bool(found) and len(taken) < len(rows)
         page = found[: query.limit]
-        more = len(found) > query.limit
+        more = more or len(found) > query.limit
         return Page([entry for _, entry in page], cursor_of(page[-1][0]) if more else "")
 
     async def _learn(self, best: dict[str, tuple[int, int, bytes]], ids: Sequence[str]) -> None:
@@ -224,6 +229,15 @@ class ClickHouseArchive:
         return ArchiveAway(
             f"{self._name} at {self._place}: {said}", hint="is it running, reachable, and is there room on its disk?"
         )
+
+
+def _fitting(rows: Sequence[tuple[Any, ...]], room: int) -> Sequence[tuple[Any, ...]]:
+    """The first rows, of (ns, id, version, size), whose entries fit together; at least one."""
+    for number, row in enumerate(rows):
+        room -= row[3]
+        if room < 0 and number:
+            return rows[:number]
+    return rows
 
 
 async def _applied(client: Any, place: Place) -> set[int]:

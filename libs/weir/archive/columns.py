@@ -15,11 +15,11 @@ from weir.model.entry import EntryMap
 from weir.query.row import FIELDS, row_of
 
 FORMAT = "MsgPack"
-NAMES: tuple[str, ...] = (*FIELDS, "entry")
+NAMES: tuple[str, ...] = (*FIELDS, "entry_size", "entry")
 
 _HEAD = 3
 """Bytes of the header of an array of 16 to 65535 items, which the format does not want."""
-_BIN32 = struct.Struct(">BI")
+_SIZE_AND_BIN32 = struct.Struct(">BIBI")
 
 _encoder = msgspec.msgpack.Encoder()
 
@@ -30,6 +30,6 @@ def packed(entries: Sequence[EntryMap]) -> bytes:
     for entry in entries:
         data = encode_entry(entry)
         block += _encoder.encode(row_of(entry))[_HEAD:]
-        block += _BIN32.pack(0xC6, len(data))
+        block += _SIZE_AND_BIN32.pack(0xCE, len(data), 0xC6, len(data))
         block += data
     return bytes(block)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from weir.archive.api import Page, Statistics, Trimmed
+from weir.archive.api import PAGE_BYTES, Page, Statistics, Trimmed
 from weir.archive.codec import decode_entry, encode_entry
 from weir.archive.statistics import Summing
 from weir.model.entry import EntryMap
@@ -57,6 +57,7 @@ class MemoryArchive:
         self._max_entries = max_entries
         self._max_bytes = max_bytes
         self._dropped = dropped
+        self.page_bytes = PAGE_BYTES
         self._by_id: dict[str, _Kept] = {}
         self._order: list[Order] = []
         self._bytes = 0
@@ -123,8 +124,10 @@ class MemoryArchive:
 
     async def query(self, query: Query) -> Page:
         found: list[_Kept] = []
+        size = 0
         async for kept in self._matching(query, predicate(query)):
-            if len(found) == query.limit:
+            size += len(kept.data)
+            if len(found) == query.limit or (found and size > self.page_bytes):
                 last = found[-1].row
                 return Page([decode_entry(one.data) for one in found], cursor_of(Position(last.timestamp, last.id)))
             found.append(kept)

@@ -40,7 +40,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def candidates(table: str, query: Query, before: Position | None, limit: int) -> Question:
-    """Rows (ns, id, version) that match, newest first, every copy of an entry one by one."""
+    """Rows (ns, id, version, size) that match, newest first, every copy of an entry one by one."""
     asked = condition(query)
     parameters = asked.parameters | {"rows": limit}
     where = asked.sql
@@ -52,7 +52,7 @@ def candidates(table: str, query: Query, before: Position | None, limit: int) ->
         )
         parameters |= {"before_ns": before.timestamp, "before_id": before.id}
     return Question(
-        f"SELECT toUnixTimestamp64Nano(timestamp), id, version FROM {table} WHERE {where} "
+        f"SELECT toUnixTimestamp64Nano(timestamp), id, version, entry_size FROM {table} WHERE {where} "
         "ORDER BY timestamp DESC, id DESC LIMIT {rows:UInt32}",
         parameters,
     )

@@ -86,22 +86,22 @@ class Batches:
         return insert
 
 
-def weigh(entry: EntryMap) -> int:
-    """Bytes of an entry, about: its bodies and headers are what counts."""
-    size = OVERHEAD
-    for value in entry.values():
-        if type(value) is str:
-            size += len(value)
-        elif type(value) is dict:
-            size += _inner(value)
-    return size
+def weigh(value: Any, depth: int = 8) -> int:
+    """Bytes of an entry, about: texts and bytes in full, `OVERHEAD` for what is around them."""
+    return OVERHEAD + _texts(value, depth)
 
 
-def _inner(part: dict[str, Any]) -> int:
-    size = 0
-    for value in part.values():
-        if type(value) is str or type(value) is bytes:
-            size += len(value)
-        elif type(value) is dict:
-            size += sum(len(inner) for inner in value.values() if isinstance(inner, (str, bytes)))
-    return size
+def _texts(value: Any, depth: int) -> int:
+    kind = type(value)
+    if kind is str or kind is bytes:
+        return len(value)
+    if depth and (kind is dict or kind is list):
+        size = 8 * len(value)
+        for inner in value.values() if kind is dict else value:
+            inner_kind = type(inner)
+            if inner_kind is str or inner_kind is bytes:
+                size += len(inner)
+            elif inner_kind is dict or inner_kind is list:
+                size += _texts(inner, depth - 1)
+        return size
+    return 0

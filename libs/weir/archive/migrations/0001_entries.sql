@@ -35,6 +35,7 @@ CREATE TABLE IF NOT EXISTS {database}.entries{cluster}
     weight UInt32 COMMENT 'conversations it stands for, in thousandths' CODEC(ZSTD(1)),
     summary String CODEC(ZSTD(1)),
     search String COMMENT 'lower case, what a text is looked for in' CODEC(ZSTD(1)),
+    entry_size UInt32 COMMENT 'bytes of the column entry' CODEC(ZSTD(1)),
     entry String COMMENT 'the whole entry, MessagePack' CODEC(ZSTD(3)),
     INDEX id_bloom id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX flow_bloom flow_id TYPE bloom_filter(0.01) GRANULARITY 1
