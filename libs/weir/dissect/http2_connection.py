@@ -310,8 +310,7 @@ def _headers(
     half.size += block.size
     half.header_size += len(block.data)
     half.end = block.end
-    names = {name for name, _ in read.fields}
-    if half.headers is None and half.body.size == 0 and not _is_trailers(names, block, read, direction):
+    if half.headers is None and half.body.size == 0 and not _is_trailers(block, read, direction):
         if side is Side.SERVER and _interim(read.fields):
             return
         half.timestamp = block.timestamp
@@ -327,14 +326,14 @@ def _headers(
             stream.note(f"headers of the {_word(side)} not seen")
 
 
-def _is_trailers(names: set[str], block: Block, read: Fields, direction: Direction) -> bool:
+def _is_trailers(block: Block, read: Fields, direction: Direction) -> bool:
     """Of a stream whose headers were not seen: trailers have no pseudo-fields, and end the stream."""
     return (
         direction.lossy
         and block.last
         and not read.unknown
         and not read.error
-        and not any(name.startswith(":") for name in names)
+        and not any(name.startswith(":") for name, _ in read.fields)
     )
 
 

@@ -26,9 +26,10 @@ from hyperframe.frame import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weir.dissect.api import Exchange, GiveUp, Limits, Output, Probe
+from weir.dissect.api import Exchange, GiveUp, Leave, Limits, Output, Probe
 from weir.dissect.http2_frames import PREFACE
 from weir.dissect.httpfields import Upgraded
+from weir.dissect.protocols.http1 import Http1
 from weir.dissect.protocols.http2 import Http2
 from weir.model.entry import Message
 from weir.testing.transcript import C, Line, Lost, S, at_points, every, exchanges, play
@@ -705,3 +706,20 @@ def test_joined_anywhere_and_cut_anywhere_gives_the_same() -> None:
         lines: list[Line] = [(side, data[rng.randrange(len(data)) :]), *wire.lines[start + 1 :]]
         whole = play(Http2(), lines, midstream=True)
         assert play(Http2(), lines, midstream=True, split=every(rng.randint(1, 30)), snapshot=True) == whole
+
+
+def test_upgrade_from_http1() -> None:
+    """Both dissectors together: HTTP/1 tells that it switched, and HTTP/2 what the request was answered."""
+    asks = b"GET /up?a=1 HTTP/1.1\r\nHost: shop\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n"
+    asks += b"HTTP2-Settings: \r\n\r\n"
+    switches = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    answer = raw(SettingsFrame(0), headers_frame(1, [(":status", "200")]), DataFrame(1, b"ok", flags=["END_STREAM"]))
+    first = play(Http1(), [(C, asks), (S, switches + answer), (C, FIRST)], close=False)
+    leave = first[-1]
+    assert isinstance(leave, Leave)
+    assert leave.protocol == "http2"
+    assert [e.summary for e in exchanges(first)] == ["GET /up → 101"]
+    rest: list[Line] = [(S, leave.rest[S]), (C, leave.rest[C] or FIRST)]
+    found = only(play(Http2(), rest, carry=leave.carry, snapshot=True))
+    assert (found.fields["path"], found.fields["query_string"], found.fields["status_code"]) == ("/up", {"a": "1"}, 200)
+    assert (found.stream_id, found.offset, found.fields["http_version"], found.incomplete) == (1, 0, "2", [])
