@@ -194,6 +194,9 @@ def join(fields: list[tuple[str, str]]) -> dict[str, str]:
     for name, value in fields:
         if name in _SHOWN_ELSEWHERE:
             continue
+        if name == UNKNOWN:
+            # It may be a credential, and redaction goes by name.
+            value = UNKNOWN
         if name in headers:
             # A cookie may be split into crumbs (RFC 9113 §8.2.3); a Set-Cookie may contain commas.
             between = "; " if name == "cookie" else "\n" if name == "set-cookie" else ", "

@@ -414,6 +414,16 @@ def test_joined_in_the_middle_with_all_headers_told_again() -> None:
     assert "headers refer to a table that was not seen" in three.incomplete
 
 
+def test_values_without_a_name_are_not_shown() -> None:
+    """Redaction goes by name: what may be a credential must not slip through under another one."""
+    encoder = Encoder()
+    encoder.encode([("x-api-key", "old")])
+    lines: list[Line] = [(C, raw(headers_frame(101, [*REQUEST, ("x-api-key", "secret")], encoder, ["END_STREAM"])))]
+    found = only(play(Http2(), lines, midstream=True))
+    assert found.request is not None
+    assert found.request.headers == {":scheme": "http", "?": "?"}
+
+
 def test_an_answer_whose_request_was_before_the_join() -> None:
     lines: list[Line] = [
         (S, raw(headers_frame(7, [(":status", "200")]), DataFrame(7, b"x", flags=["END_STREAM"]))),
