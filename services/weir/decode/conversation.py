@@ -159,6 +159,9 @@ class Conversations:
         flow.phase, flow.dissector, flow.state = "decoded", dissector.name, state
         for piece in early:
             self.data(flow, piece.end, piece.data, piece.timestamp, piece.offset)
+        for ended in (0, 1):
+            if flow.told >> ended & 1:
+                self.finish(flow, ended, flow.last)
 
     @staticmethod
     def _open(dissector: Dissector, midstream: bool, carry: Any, transport: str) -> Any:

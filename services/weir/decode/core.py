@@ -3,6 +3,20 @@
 Keeps the table of conversations, follows TCP, and runs their timers on the packet time of the vantage that owns them
 (the ring that showed them first). Ticks only do what the next packet of a flow would have done first, so how often
 they come changes nothing. Bytes in order go to `conversation`.
+
+    decode.segments                     segments taken
+    decode.flows, decode.entries        conversations opened, entries made
+    decode.repeated                     segments of blocks that were taken before (a filter that crashed)
+    decode.late                         segments of conversations that are over: last acknowledgements, late copies
+    decode.copies                       datagrams that another vantage showed before
+    decode.undecoded{why}               conversations that nobody recognised
+    decode.given_up{dissector}          conversations that a dissector read until it could not
+    decode.dissector_failed{dissector}  exceptions that dissectors raised
+    decode.leaked                       conversations without a targeted end
+    decode.reorder_overflow{of}         times that more waited than a stream or a shard may hold
+    lost.gap_bytes                      bytes that were declared lost
+    lost.flow_evicted                   conversations that were let go because there were too many
+    lost.state_unreadable               restored conversations whose dissector's state could not be read
 """
 
 from __future__ import annotations

@@ -104,9 +104,10 @@ class EntryMaker:
             entry["request"] = _message(request)
         if response is not None:
             entry["response"] = _message(response)
-            if request is not None and response.timestamp != request.timestamp:
+            if request is not None:
                 elapsed = (response.timestamp - request.timestamp) // 1000
-                if elapsed:
+                if elapsed > 0:
+                    # Less than nothing: the clocks of two nodes, or a response that was sent unasked.
                     entry["elapsed_time"] = elapsed
         if exchange.ok is not None:
             entry["ok"] = exchange.ok

@@ -6,6 +6,7 @@ on who is thought to be the client; `Flow.client` says that. Nothing here acts: 
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Literal
 
 import msgspec
@@ -16,6 +17,8 @@ from weir.model.flow import TCP, TRANSPORTS, DirectedFlow
 Phase = Literal["identify", "decoded", "counted"]
 """identify: the first bytes are shown to dissectors; decoded: one reads it; counted: nobody does."""
 
+REMEMBERED = 32
+"""Datagrams whose copies are recognised after the conversation's end."""
 FIRST_BYTES = 64
 """Bytes of each side that the flow entry of an unrecognised conversation shows."""
 
@@ -170,7 +173,7 @@ def tomb_of(flow: Flow, until: int) -> Tomb:
         until=until,
         next=(_behind(low), _behind(high)),
         isn=(low.isn, high.isn),
-        sightings=flow.sightings,
+        sightings=dict(islice(reversed(flow.sightings.items()), REMEMBERED)),
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from weir.decode.core import Decoder, Malformed
 from weir.decode.entries import FLOW_FIELDS
 from weir.decode.settings import DecodeSettings
-from weir.dissect.api import Probe
+from weir.dissect.api import Exchange, Probe
 from weir.model.control import EndpointRecord, Redaction
 from weir.model.flow import UDP, Side
 from weir.model.segments import ACK, FIN, PSH, RST, SYN
@@ -432,6 +432,34 @@ def test_leaving_for_nobody_and_leaving_for_ever():
     assert [f["undecoded"] for f in run.flows] == [
         "left for quic, which nobody reads", "left its protocol 17 times",
     ]
+
+
+class Closing(Toy):
+    """Tells which ends were closed, and when it is recognised only by what the server says."""
+
+    name = "closing"
+
+    def probe(self, side, head, transport="tcp"):
+        return Probe.YES if side is S else Probe.MAYBE
+
+    def feed(self, state, data):
+        return []
+
+    def close(self, state, side, timestamp):
+        what = "all" if side is None else side.name
+        return [Exchange(protocol="closing", offset=0, side=side or C, stream_id=len(what), summary=what)]
+
+
+def test_a_dissector_is_told_of_each_end_once_even_if_it_came_later():
+    c = Connection()
+    run = Run()
+    run.decoder.configure([Closing()], Redaction(), bodies=True)
+    run.feed(*c.open(), *c.send(C, b"x"), c.segment(C, flags=FIN | ACK), *c.send(S, b"y"))
+    assert [e["summary"] for e in run.exchanges] == ["CLIENT"]
+    run.feed(c.segment(S, flags=FIN | ACK), c.segment(C))
+    assert [e["summary"] for e in run.exchanges] == ["CLIENT", "SERVER"]
+    run.end()
+    assert [e["summary"] for e in run.exchanges] == ["CLIENT", "SERVER", "all"]
 
 
 def test_an_outline_tells_openings_and_endings_and_reads_nothing():
