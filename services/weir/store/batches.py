@@ -26,6 +26,8 @@ class Insert(msgspec.Struct, frozen=True):
     entries: list[EntryMap]
     marks: dict[int, int]
     """Next offset by partition."""
+    bytes: int
+    """Size of the entries, about."""
 
 
 class Batches:
@@ -81,9 +83,15 @@ class Batches:
         return max(self._since + self._limits.age_s - now, 0.0)
 
     def take(self) -> Insert:
-        insert = Insert(self._entries, self._marks)
+        insert = Insert(self._entries, self._marks, self._bytes)
         self._entries, self._marks, self._bytes = [], {}, 0
         return insert
+
+    def put_back(self, insert: Insert) -> None:
+        """It could not be kept: it goes before what came meanwhile."""
+        self._entries = insert.entries + self._entries
+        self._marks = insert.marks | self._marks
+        self._bytes += insert.bytes
 
 
 def weigh(value: Any, depth: int = 8) -> int:

@@ -116,6 +116,7 @@ class StoreService(Service):
                     await self._rest()
             except TimeoutError:
                 self.context.notes["store"] = "stopped before the archive had all that was read"
+                self.context.counts.add("store.not_kept", sum(self._lag().values()))
             finally:
                 watch.cancel()
 
@@ -163,13 +164,18 @@ class StoreService(Service):
             pass
 
     async def _flush(self) -> None:
-        """Insert what is held and mark it. Cancelled in the middle, it is inserted again by whoever reads it next."""
+        """Insert what is held and mark it. Cut off in the middle, it is held again: what comes behind it must not be
+        marked before it."""
         async with self._writing:
             if self._batches.empty:
                 return
             insert = self._batches.take()
-            if insert.entries:
-                await self._insert(insert)
+            try:
+                if insert.entries:
+                    await self._insert(insert)
+            except BaseException:
+                self._batches.put_back(insert)
+                raise
             for partition, offset in insert.marks.items():
                 await self._stream.mark(partition, offset)
                 self._marked[partition] = offset

@@ -136,6 +136,24 @@ async def test_asked_to_stop_while_the_archive_is_away_it_ends_and_marks_nothing
         await store.until(tried)
         assert sum(store.context.lags["entries"]().values()) == 20
     assert "store" in store.context.notes
+    assert store.context.counts["store.not_kept"] == 20
+
+
+async def test_a_rebalance_while_the_archive_is_away_neither_hangs_nor_forgets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("weir.store.service.REVOKE_S", 0.02)
+    async with running() as store:
+        store.archive.away = "gone"
+        await store.publish(*entries(0, 120))
+
+        async def tried() -> bool:
+            return store.archive.tried > 1
+
+        await store.until(tried)
+        async with asyncio.timeout(5):
+            await store.service._revoked([0, 1])
+        store.archive.away = ""
+        await store.kept(120)
+        await store.lag(some=False)
 
 
 async def test_what_was_not_marked_comes_again_to_the_next_store() -> None:
