@@ -13,7 +13,7 @@ from typing import Any
 from weir.dissect.api import Exchange, Field, Probe
 from weir.dissect.cursor import Cursor, Invalid, NeedMore
 from weir.dissect.dns_message import HEADER, RESPONSE, DnsMessage, read_message, read_question
-from weir.dissect.dns_names import CLASSES, OPCODES, TYPES, Names, type_name
+from weir.dissect.dns_names import CLASSES, MAX_NAME, OPCODES, TYPES, Names, type_name
 from weir.dissect.framed import Frame, FramedDissector, FramedState
 from weir.model.flow import Side
 
@@ -72,6 +72,9 @@ class Dns(FramedDissector):
 
     def boundary(self, state: DnsState, side: Side, data: bytes) -> int:
         for at in range(len(data)):
+            if data[at + 6 : at + 7] > b"\0":
+                # No message has 256 questions: most bytes need no closer look.
+                continue
             found = _plausible_framed(side, data, at)
             if found is not Probe.NO:
                 return at if found is Probe.YES else -1
@@ -240,7 +243,7 @@ def _plausible(side: Side, data: bytes, at: int) -> Probe:
 
 def _plausible_counts(number: int, opcode: int, response: bool, counts: list[int]) -> bool:
     questions, answers, authorities, additionals = counts
-    if max(counts) > 1024 or not (questions or answers):
+    if questions > 255 or max(counts) > 1024 or not (questions or answers):
         return False
     if number == 0 or opcode:  # mDNS, NOTIFY, UPDATE
         return True
@@ -251,7 +254,7 @@ def _plausible_counts(number: int, opcode: int, response: bool, counts: list[int
 
 
 def _plausible_name(data: bytes, at: int) -> Probe:
-    cursor = Cursor(data[at:])
+    cursor = Cursor(data[at : at + HEADER + MAX_NAME + 4])
     cursor.pos += HEADER
     try:
         question = read_question(cursor, Names())
