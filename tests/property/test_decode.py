@@ -104,6 +104,34 @@ def test_what_is_lost_or_snapped_is_told(data):
 
 
 @given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_ticks_do_only_what_the_next_packet_would_have_done(data):
+    """Two connections on one ring, shuffled, lossy and slow, so that every timer runs out somewhere."""
+    quick = DecodeSettings(tcp_idle_s=8, syn_idle_s=4, linger_s=5)
+    again = conversations()
+    segments = [
+        msgspec.structs.replace(s, flow=s.flow if n == 0 else msgspec.structs.replace(s.flow, scope="other"))
+        for n in (0, 1) for s in data.draw(again)
+    ]
+    segments = data.draw(st.permutations(segments))[data.draw(st.integers(0, 3)):]
+    now, plain, ticking = START, [], []
+    for n, segment in enumerate(segments):
+        later = now + data.draw(st.sampled_from([1000, NS // 3, NS, 2 * NS, 9 * NS, 20 * NS]))
+        for tick in data.draw(st.lists(st.integers(now, later), max_size=3)):
+            ticking.append(block(offset=len(ticking), clock_ns=tick))
+        now = later
+        plain.append(block([segment.at(now)], offset=n, clock_ns=now if data.draw(st.booleans()) else START))
+        ticking.append(block([segment.at(now)], offset=len(ticking), clock_ns=now))
+    plain.append(block(offset=len(plain), end=True, clock_ns=now))
+    ticking.append(block(offset=len(ticking), end=True, clock_ns=now))
+
+    def ordered(entries):
+        return sorted(entries, key=lambda e: (e["id"], e["timestamp"], e["summary"]))
+
+    assert ordered(run(plain, options=quick)) == ordered(run(ticking, options=quick))
+
+
+@given(st.data())
 @settings(max_examples=60, deadline=None)
 def test_two_vantages_in_any_interleaving_give_each_id_once(data):
     segments = data.draw(conversations())
