@@ -81,10 +81,11 @@ class Overtaken(msgspec.Struct, frozen=True):
 
 
 OnAssigned = Callable[[Sequence[int]], Awaitable[Mapping[int, int]]]
-"""Called with newly owned partitions before anything of them is read; answers where to start, for those that do not
-start at the group's mark."""
+"""Called with all partitions that are owned from now on (what was owned before and is not among them is lost), before
+anything of them is read; answers where to start, for those that do not start at the group's mark."""
 OnRevoked = Callable[[Sequence[int]], Awaitable[None]]
-"""Called while the partitions are still owned, for a last flush and mark; never called for lost ones."""
+"""Called while the partitions are still owned, for a last flush and mark; never for lost ones, nor by `Stream.close`.
+Both callbacks run inside the iteration, between two batches, never while a batch is worked on."""
 
 
 class Stream(Protocol):
@@ -154,7 +155,8 @@ class Bus(Protocol):
         ...
 
     async def flush(self) -> None:
-        """Wait until all that was handed over is acknowledged; waits while the bus is away."""
+        """Wait until all that was handed over is acknowledged; waits while the bus is away. BusError once it is
+        stopped, or when the broker refuses what was sent for good."""
         ...
 
     def stream(

@@ -16,7 +16,7 @@ import msgspec
 from weir.bus.api import Topic, Undecodable
 from weir.model.entry import ENTRY_VERSION
 
-MAX_ITEMS = 65536
+MAX_ITEMS = 32768
 """Elements of one array or map. msgpack allocates an array as large as it is declared before it reads an element, and
 again at each of up to 1,024 levels; without this a message of 4 MiB could ask for 32 GiB."""
 _BINARY = (bytes, bytearray, memoryview)
@@ -60,7 +60,7 @@ def decode(topic: Topic, encoded: bytes) -> Any:
         return Undecodable(f"{size} bytes, more than the {topic.max_bytes} allowed on {topic.name}", size)
     try:
         fields = msgpack.unpackb(
-            encoded, raw=False, timestamp=1, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0,
+            encoded, raw=False, max_array_len=MAX_ITEMS, max_map_len=MAX_ITEMS, max_ext_len=0,
         )
         return _understand(topic, fields, size)
     except Exception as error:  # whatever foreign bytes provoke in msgpack or msgspec

@@ -7,7 +7,9 @@ Nothing here polls or reads a clock but the one that is handed in, so that a sim
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -93,10 +95,12 @@ class MemoryBus:
         limits: Mapping[str, Limit] | None = None,
         redelivery: bool = False,
         retain_records: int = 0,
+        linger_s: float = 0.0,
     ) -> None:
-        """`roundtrip`: values travel encoded, as on Kafka. `redelivery`: what was read but not marked is kept for the
-        next owner. `retain_records`: what was read and marked is kept, for replay. With a `broker`, the options from
-        `limits` on are the broker's."""
+        """`roundtrip`: values travel encoded, as on Kafka. `linger_s`: what is published can be read by others after
+        that time, or after `flush`; a crash before loses it, as on Kafka. `redelivery`: what was read but not marked is
+        kept for the next owner. `retain_records`: so many records that were read are kept, for replay. With a `broker`,
+        `shards`, `limits`, `redelivery` and `retain_records` are the broker's."""
         self.instance = instance
         self._own_broker = broker is None
         self.broker = broker or MemoryBroker(
@@ -104,6 +108,9 @@ class MemoryBus:
         )
         self._roundtrip = roundtrip
         self._streams: list[MemoryStream] = []
+        self._linger_s = linger_s
+        self._lingering: deque[tuple[TopicState, int, bytes, Any, int]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
         self._live: dict[str, TopicState] = {}
         """Topics that were published to without waiting."""
         self._stopped = False
@@ -127,21 +134,22 @@ class MemoryBus:
                 self._check_running()
                 await state.logs[partition].room()
             self._check_running()
-            state.append(partition, record.key, value, self.broker.now_ms(), size)
+            self._append(state, partition, record.key, value, size)
 
     def try_publish(self, topic: Topic, record: Record) -> bool:
         state = self._live[topic.name] = self._state(topic)
         partition, value, size = self._prepare(topic, record)
         if self._stopped or not state.has_room(partition, size):
             return False
-        state.append(partition, record.key, value, self.broker.now_ms(), size)
+        self._append(state, partition, record.key, value, size)
         return True
 
     def room(self) -> float:
         return min((state.free_share() for state in self._live.values()), default=1.0)
 
     async def flush(self) -> None:
-        return None
+        self._check_running()
+        self._arrive()
 
     def stream(
         self,
@@ -159,7 +167,7 @@ class MemoryBus:
         if group is not None:
             joined = state.group(group, start, self.broker.session_timeout_s, self.broker.rebalance_timeout_s)
         stream = MemoryStream(
-            state, partial(self._decoded, topic),
+            state, partial(_decoded, topic),
             group=joined, slot=member or self.broker.next_slot(), static=bool(member), latest=start == "latest",
             on_assigned=on_assigned, on_revoked=on_revoked,
         )
@@ -169,12 +177,12 @@ class MemoryBus:
 
     async def table(self, topic: Topic) -> MemoryTable:
         self._check_running()
-        return MemoryTable(self._state(topic), partial(self._decoded, topic))
+        return MemoryTable(self._state(topic), partial(_decoded, topic))
 
     async def read_compacted(self, topic: Topic, partition: int) -> dict[bytes, Any]:
         values: dict[bytes, Any] = {}
         for stored in self._state(topic).logs[partition]:
-            value = self._decoded(topic, stored.value)
+            value = _decoded(topic, stored.value)
             if isinstance(value, Undecodable):
                 continue
             if value is None:
@@ -193,6 +201,7 @@ class MemoryBus:
         return ""
 
     async def stop(self, deadline_s: float = 10.0) -> None:
+        self._arrive()
         self._stopped = True
         for stream in self._streams:
             await stream.close()
@@ -205,7 +214,26 @@ class MemoryBus:
             stream.crash()
         self._let_go()
 
+    def _append(self, state: TopicState, partition: int, key: bytes, value: Any, size: int) -> None:
+        if not self._linger_s:
+            state.append(partition, key, value, self.broker.now_ms(), size)
+            return
+        self._lingering.append((state, partition, key, value, size))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(self._linger_s, self._arrive)
+
+    def _arrive(self) -> None:
+        """What lingered is in the logs from now on."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._lingering:
+            state, partition, key, value, size = self._lingering.popleft()
+            state.append(partition, key, value, self.broker.now_ms(), size)
+
     def _let_go(self) -> None:
+        self._lingering.clear()
+        self._arrive()
         self._streams.clear()
         self.broker.wake()
         if self._own_broker:
@@ -233,12 +261,13 @@ class MemoryBus:
             value = detached(value)
         return partition, value, size
 
-    def _decoded(self, topic: Topic, value: Any) -> Any:
-        return decode(topic, value) if self._roundtrip and value is not None else value
-
     def _check_running(self) -> None:
         if self._stopped:
             raise BusError("the bus is stopped")
+
+
+def _decoded(topic: Topic, value: Any) -> Any:
+    return decode(topic, value) if type(value) is bytes else value
 
 
 __all__ = ["DEFAULT_LIMIT", "LIMITS", "Limit", "MemoryBroker", "MemoryBus", "OversizedValue"]

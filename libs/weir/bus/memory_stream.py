@@ -148,14 +148,14 @@ class MemoryStream:
         generation = group.generation
         if group.settled != generation:
             group.arrive(self._slot)
-        while self._member and group.settled != generation and group.generation == generation:
+        while self._member and not self._closed and group.settled != generation == group.generation:
             await self._wait()
         if self._member and group.generation == generation and not self._closed:
             await self._take_over(group, generation)
 
     async def _take_over(self, group: Group, generation: int) -> None:
         share = group.share(self._slot)
-        answered = await self._on_assigned(share) if self._on_assigned is not None and share else {}
+        answered = await self._on_assigned(share) if self._on_assigned is not None else {}
         if not self._member or self._closed:
             return
         for partition, start in resolve_starts(group, share, answered).items():
