@@ -126,6 +126,7 @@ def frames(draw: st.DrawFn) -> Seen:
     return Seen(
         bytes(frame), START_NS + draw(st.integers(-3, 3)) * 600_000_000, wire, draw(st.integers(1, 2)),
         draw(st.sampled_from([1, 1, 1, 772])), draw(st.sampled_from([0, 0, 4])),
+        tag=draw(st.sampled_from([None, None, None, (0, 5), (0x88A8, 5)])),
     )
 
 

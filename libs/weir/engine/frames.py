@@ -14,7 +14,7 @@ NOT_IP_LINK = -1
 """In place of a link type: what the interface carries is not IP."""
 
 
-FrameTuple = tuple[int, int, int, int, int, int]
+FrameTuple = tuple[int, int, int, int, int, int, int]
 """A `Frame` as it is yielded: a plain tuple is made in a third of the time."""
 
 
@@ -31,10 +31,12 @@ class Frame(NamedTuple):
     """Index of the interface that showed it, 0 if that is unknown, or `SECOND_COPY`."""
     link: int
     """LINKTYPE_*, or `NOT_IP_LINK`."""
+    tag: int
+    """VLAN tag (TPID << 16 | TCI) that the kernel took out of the frame, 0 for none."""
 
 
 _RECORD = struct.Struct("<IIII")
-_RING = struct.Struct("<IIIIIIHH")
+_RING = struct.Struct("<IIIIIIHHxxxxIH")
 _SOCKADDR = struct.Struct("<HxxiHB")
 _SLL_PROTOCOL = struct.Struct("!H")
 _SOCKADDR_AT = 48
@@ -43,6 +45,8 @@ _ETHER, _LOOPBACK = 1, 772
 """ARPHRD_ETHER and ARPHRD_LOOPBACK, linux/if_arp.h."""
 _OUTGOING = 4
 """PACKET_OUTGOING, linux/if_packet.h."""
+_VLAN_VALID, _VLAN_TPID_VALID = 0x10, 0x40
+"""Of tp_status: the packet had a VLAN tag, and tp_vlan_tpid tells its type."""
 _IP = frozenset((0x0800, 0x86DD))
 
 
@@ -62,7 +66,7 @@ def _records(block: PacketBlock) -> Iterator[FrameTuple]:
         at = start + captured
         if at > size:
             return
-        yield sec * 1_000_000_000 + nsec, start, captured, wire if wire > captured else captured, 0, link
+        yield sec * 1_000_000_000 + nsec, start, captured, wire if wire > captured else captured, 0, link, 0
 
 
 def _ring(block: PacketBlock) -> Iterator[FrameTuple]:
@@ -70,10 +74,12 @@ def _ring(block: PacketBlock) -> Iterator[FrameTuple]:
     for left in range(block.count, 0, -1):
         if at + _SOCKADDR_AT + _SOCKADDR.size > size:
             return
-        after, sec, nsec, captured, wire, _, mac, net = _RING.unpack_from(data, at)
+        after, sec, nsec, captured, wire, status, mac, net, tci, tpid = _RING.unpack_from(data, at)
         family_at = at + _SOCKADDR_AT
         _, interface, hatype, pkttype = _SOCKADDR.unpack_from(data, family_at)
-        link, start = block.linktype, at + mac
+        link, start, tag = block.linktype, at + mac, 0
+        if status & _VLAN_VALID:
+            tag = (tpid if status & _VLAN_TPID_VALID else 0x8100) << 16 | tci & 0xFFFF
         if start + captured > size or mac < _SOCKADDR_AT:
             return
         if hatype == _LOOPBACK and pkttype == _OUTGOING:
@@ -85,7 +91,7 @@ def _ring(block: PacketBlock) -> Iterator[FrameTuple]:
                 skip = min(max(net - mac, 0), captured)
                 start, captured, wire = start + skip, captured - skip, max(wire - skip, 0)
                 link = LINKTYPE_RAW if _SLL_PROTOCOL.unpack_from(data, family_at + 2)[0] in _IP else NOT_IP_LINK
-        yield sec * 1_000_000_000 + nsec, start, captured, max(wire, captured), interface, link
+        yield sec * 1_000_000_000 + nsec, start, captured, max(wire, captured), interface, link, tag
         if left > 1 and after < _SOCKADDR_AT:
             return
         at += after

@@ -37,6 +37,8 @@ addresses and ports, sequence number, acknowledgement number, data offset, flags
 _SHORT_CUT_SIZE = 54
 _SHORT_CUT_KEY = 12
 """Length of the key of a TCP flow over IPv4, and of no other (see `_place`)."""
+_ADDRESSES = 12
+"""Bytes of an Ethernet header before its EtherType or tag."""
 _PORTS = struct.Struct("!HH")
 
 
@@ -147,11 +149,11 @@ class PureHeaderEngine:
         unpack = _SHORT_CUT.unpack_from
         index = -1
         for index, frame in enumerate(frames(work.block)):
-            ts_ns, at, captured, wire, interface, link = frame
+            ts_ns, at, captured, wire, interface, link, tag = frame
             if interface == SECOND_COPY:
                 self._drop(Drop.DUPLICATE)
                 continue
-            if captured >= _SHORT_CUT_SIZE and link == LINKTYPE_ETHERNET:
+            if captured >= _SHORT_CUT_SIZE and link == LINKTYPE_ETHERNET and not tag:
                 kind, first, total, piece, protocol, key, seq, ack, words, flags = unpack(data, at)
                 hit = hits.get(key)
                 if hit is not None and kind == 0x0800 and first == 0x45 and protocol == TCP and not piece & 0x3FFF:
@@ -176,15 +178,15 @@ class PureHeaderEngine:
 
     def _general(self, work: _Work, index: int, frame: FrameTuple) -> Drop | None:
         """Any packet: find its headers and its flow, and add its row; answers why there is none."""
-        ts_ns, at, captured, wire, interface, link = frame
+        ts_ns, at, captured, wire, interface, link, tag = frame
         if link == NOT_IP_LINK:
             return Drop.NOT_IP
         data: Buffer = work.block.data
-        made = link != work.out_link
-        if made and link == LINKTYPE_RAW:
-            # The frames of a segment block are of one link type.
-            version = data[at] >> 4 if captured else 0
-            data = synthetic_header(work.out_link, version) + bytes(data[at : at + captured])
+        head = _missing_header(data, at, captured, link, work.out_link, tag)
+        made = head is not None
+        if head is not None:
+            prefix, skip = head
+            data = prefix + bytes(data[at + skip : at + captured])
             at, wire, captured, link = 0, wire + len(data) - captured, len(data), work.out_link
         found = read_headers(link, data, at, captured, wire)
         for _ in range(MAX_JOINS):
@@ -322,6 +324,20 @@ class PureHeaderEngine:
             self._flows = 0
         if len(self._passed) > self._limits.rings:
             self._passed.clear()
+
+
+def _missing_header(
+    data: Buffer, at: int, captured: int, link: int, out_link: int, tag: int
+) -> tuple[bytes, int] | None:
+    """What a frame must begin with in place of its first n bytes, if it cannot stay as it is.
+
+    The frames of a segment block are of one link type, and have the VLAN tags that they had on the wire.
+    """
+    if link == LINKTYPE_RAW and link != out_link:
+        return synthetic_header(out_link, data[at] >> 4 if captured else 0), 0
+    if tag and link == LINKTYPE_ETHERNET and captured >= _ADDRESSES:
+        return bytes(data[at : at + _ADDRESSES]) + tag.to_bytes(4, "big"), _ADDRESSES
+    return None
 
 
 def _opening(found: Headers) -> bool:

@@ -78,6 +78,8 @@ class Seen(NamedTuple):
     pkttype: int = 0
     protocol: int = 0x0800
     link_header: int = 14
+    tag: tuple[int, int] | None = None
+    """TPID (0: not told) and TCI of a VLAN tag that the kernel took out."""
 
 
 def block(frames: Iterable[Seen | bytes], **fields: Any) -> PacketBlock:
@@ -104,9 +106,11 @@ def _ring(seen: Sequence[Seen]) -> bytes:
         mac = 48 + 20 + 14
         size = -(-(mac + len(f.frame)) // 16) * 16
         after = size if n + 1 < len(seen) else 0
+        tpid, tci = f.tag or (0, 0)
+        status = 1 | (0x10 if f.tag else 0) | (0x40 if tpid else 0)
         head = struct.pack(
-            "<IIIIIIHHIIHH8x", after, *divmod(f.ts_ns, 10**9), len(f.frame), f.wire or len(f.frame), 1, mac,
-            mac + f.link_header, 0, 0, 0, 0,
+            "<IIIIIIHHIIHH8x", after, *divmod(f.ts_ns, 10**9), len(f.frame), f.wire or len(f.frame), status, mac,
+            mac + f.link_header, 0, tci, tpid, 0,
         )
         family = struct.pack("<H", 17) + struct.pack("!H", f.protocol)
         family += struct.pack("<iHBB8x", f.interface, f.hatype, f.pkttype, 6)

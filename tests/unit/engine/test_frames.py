@@ -27,6 +27,7 @@ def test_frames(layout: str) -> None:
     assert [f.wire for f in found] == [9, 6, 70]
     assert [f.interface for f in found] == ([0, 0, 0] if layout == "records" else [3, 1, 1])
     assert {f.link for f in found} == {LINKTYPE_ETHERNET}
+    assert {f.tag for f in found} == {0}
 
 
 @pytest.mark.parametrize("layout", ["records", "tpacket3"])

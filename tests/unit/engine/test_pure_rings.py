@@ -160,6 +160,18 @@ def test_frames_of_a_ring_of_many_interfaces_are_all_ethernet() -> None:
     assert dropped(it) == {Drop.NOT_IP: 1}
 
 
+@pytest.mark.parametrize(("told", "tpid"), [(0, 0x8100), (0x8100, 0x8100), (0x88A8, 0x88A8)])
+@pytest.mark.parametrize("short_cut", [True, False])
+def test_a_tag_that_the_kernel_took_out_is_put_back(told: int, tpid: int, short_cut: bool) -> None:
+    plain = request(b"untagged")
+    seen = Seen(request(b"tagged"), wire=100, tag=(told, 0x2005))
+    (made,) = engine(short_cut=short_cut).segments(ring(Seen(plain), seen, Seen(plain)), 0, 0)
+    found = rows(made)
+    assert [r.payload for r in found] == [b"untagged", b"tagged", b"untagged"]
+    assert found[1].frame == seen.frame[:12] + tpid.to_bytes(2, "big") + b"\x20\x05" + seen.frame[12:]
+    assert (found[1].frame_wire, found[0].frame) == (104, plain)
+
+
 def test_fragments_without_a_link_header() -> None:
     pieces = [f[14:] for f in fragments_of(17, udp(7, 8, bytes(3000)), 1480)]
     (made,) = engine().segments(ring(*[Seen(p, hatype=65534, link_header=0) for p in pieces]), 0, 0)
