@@ -94,6 +94,7 @@ def segment_block(
         for (name, code), values in zip(COLUMNS, taken, strict=True):
             columns[name] = struct.pack(f"<{len(rows)}{code}", *values)
     return SegmentBlock(
+        source=block.source,
         node=block.node,
         ring=block.ring,
         run=block.run,

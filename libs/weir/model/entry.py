@@ -144,7 +144,7 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     def to_map(self) -> EntryMap:
         """The public form: a flat map of plain values; bytes stay bytes."""
-        entry: EntryMap = msgspec.to_builtins(self, builtin_types=(bytes,))
+        entry: EntryMap = {"v": self.v} | msgspec.to_builtins(self, builtin_types=(bytes,))
         fields = entry.pop("fields", None)
         if fields:
             entry.update(fields)

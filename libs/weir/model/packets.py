@@ -40,6 +40,8 @@ class PacketBlock(msgspec.Struct, frozen=True, kw_only=True, tag="packets", tag_
     """The capture run: start time in ns. With node and ring it names one sequence of blocks."""
     sequence: int
     """Number of this block within the ring's run, from 0."""
+    source: str = ""
+    """Which capture source gave it, e.g. `af_packet` or `pcap`."""
     layout: Layout = "records"
     linktype: int = LINKTYPE_ETHERNET
     """LINKTYPE_* as registered by tcpdump.org, or LINKTYPE_BY_HATYPE."""

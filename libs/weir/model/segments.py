@@ -22,6 +22,8 @@ class SegmentBlock(msgspec.Struct, frozen=True, kw_only=True, tag="segments", ta
     node: str
     ring: int
     run: int
+    source: str = ""
+    """Which capture source gave the packets."""
     shard: int
     shards: int
     """How many shards there are in this generation of topics."""

@@ -10,10 +10,11 @@ from weir.model.packets import LINKTYPE_ETHERNET, Layout, PacketBlock
 class Ring:
     """One ring within one capture run."""
 
-    def __init__(self, *, node: str, ring: int, run: int, layout: Layout = "records") -> None:
+    def __init__(self, *, node: str, ring: int, run: int, source: str = "", layout: Layout = "records") -> None:
         self.node = node
         self.number = ring
         self.run = run
+        self.source = source
         self.generation = 0
         """Of the control document in force."""
         self.clock_ns = 0
@@ -37,8 +38,9 @@ class Ring:
         """The ring's next block; without packets it is a tick."""
         self.clock_ns = max(self.clock_ns, clock_ns)
         block = PacketBlock(
-            node=self.node, ring=self.number, run=self.run, sequence=self._sequence, layout=self._layout,
-            linktype=linktype, first_index=self.packets, count=count, clock_ns=self.clock_ns, lost=self._lost,
+            node=self.node, ring=self.number, run=self.run, sequence=self._sequence, source=self.source,
+            layout=self._layout, linktype=linktype, first_index=self.packets, count=count, clock_ns=self.clock_ns,
+            lost=self._lost,
             generation=self.generation, end=end, interfaces=dict(interfaces or {}), data=data,
         )
         self._sequence += 1

@@ -52,7 +52,6 @@ class Offline:
             names=_directory(endpoints),
             instance=runtime.instance,
             cluster=runtime.cluster,
-            source=self._source.name,
             counts=self.counts,
         )
         limits = Limits(body=self.control.body_limit, keep_bodies=self.control.bodies)

@@ -61,6 +61,7 @@ class Vantage:
     def __init__(self, name: str, node: str, run: int = 0, clock: int = 0) -> None:
         self.name = name
         self.node = node
+        self.source = ""
         self.run = run
         self.clock = clock
         self.timers = Timers()
@@ -77,7 +78,6 @@ class Decoder:
         names: Names | None = None,
         instance: str = "",
         cluster: str = "",
-        source: str = "",
         counts: Counts | None = None,
         admits: Callable[[DirectedFlow], bool] | None = None,
     ) -> None:
@@ -85,7 +85,7 @@ class Decoder:
         self.counts = Counts() if counts is None else counts
         self.admits = admits
         """Whether a conversation has an end whose payload is wanted; None: `filter` has seen to that."""
-        self.maker = EntryMaker(names or Nameless(), instance=instance, cluster=cluster, source=source)
+        self.maker = EntryMaker(names or Nameless(), instance=instance, cluster=cluster)
         self.identifier = Identifier(dissectors)
         self.talk = Conversations(settings, self.identifier, self.maker, self.counts)
         self.flows: dict[bytes, Flow] = {}
@@ -152,6 +152,7 @@ class Decoder:
         elif vantage.run != block.run:
             # A new run may read older packets (a file once more): its clock begins where it says.
             vantage.run, vantage.clock = block.run, block.clock_ns
+        vantage.source = block.source
         return vantage
 
     def _tick(self, vantage: Vantage, clock: int) -> None:
@@ -247,6 +248,7 @@ class Decoder:
             self._evict(max(settings.max_flows // 64, 1))
         self.talk.head_limit = min(settings.identify_bytes, settings.shard_buffer_bytes // (len(self.flows) + 1))
         flow = self.flows[key] = new_flow(key, wire, vantage.name, vantage.node, end, ts)
+        flow.source = vantage.source
         self._choose_phase(flow)
         flow.due = ts + self._idle(flow)
         if wire.protocol == TCP:

@@ -18,7 +18,7 @@ from weir.decode.redact import Redactor
 from weir.dissect.api import Exchange, Field
 from weir.engine.reassembly import sequence_at
 from weir.model.control import EndpointRecord, Redaction
-from weir.model.entry import EntryMap, Message, Peer
+from weir.model.entry import ENTRY_VERSION, EntryMap, Message, Peer
 from weir.model.flow import TCP, UDP, address_text, community_id, flow_id
 
 ID_BYTES = 14
@@ -68,12 +68,12 @@ class Face(msgspec.Struct):
 class EntryMaker:
     """Makes the entries of one shard."""
 
-    def __init__(self, names: Names, *, instance: str = "", cluster: str = "", source: str = "") -> None:
+    def __init__(self, names: Names, *, instance: str = "", cluster: str = "") -> None:
         self.names = names
         self.redactor = Redactor(Redaction())
         self.show_bytes = True
         """Flow entries of what nobody reads show its first bytes."""
-        self._fixed = {k: v for k, v in (("instance", instance), ("cluster", cluster), ("source", source)) if v}
+        self._fixed = {k: v for k, v in (("v", ENTRY_VERSION), ("instance", instance), ("cluster", cluster)) if v}
         self._faces: dict[bytes, Face] = {}
 
     def forget(self, key: bytes) -> None:
@@ -163,6 +163,8 @@ class EntryMaker:
         base: dict[str, Any] = dict(self._fixed)
         if flow.node:
             base["node_name"] = flow.node
+        if flow.source:
+            base["source"] = flow.source
         name = flow_id(flow.key)
         base["flow_id"] = name
         base["community_id"] = community_id(wire)

@@ -51,6 +51,8 @@ class Kept(msgspec.Struct, omit_defaults=True, gc=False):
     high: Direction
     seen_at: list[str]
     """By end: node/ring that showed this direction first; empty while none did. Other copies are not counted."""
+    source: str = ""
+    """Capture source that showed it first."""
     touched: int = 0
     """Owner's time at the latest packet that another vantage showed of a direction of its own."""
     closed: bool = False

@@ -101,7 +101,7 @@ def test_an_exchange_and_its_flow():
 
 def test_flow_entries_carry_only_declared_fields():
     common = {
-        "id", "version", "node_name", "timestamp", "elapsed_time", "protocol", "kind", "flow_id", "community_id",
+        "v", "id", "version", "node_name", "timestamp", "elapsed_time", "protocol", "kind", "flow_id", "community_id",
         "src", "dst", "direction", "ok", "summary", "weird", "transport",
     }
     run = decoded([*conversation(), datagram(directed(protocol=UDP), b"?")])

@@ -65,8 +65,8 @@ EXCHANGES = [
 @pytest.mark.parametrize("protocol", [6, UDP])
 def test_the_map_is_that_of_the_entry(exchange, sample_rate, protocol):
     wire = directed(protocol=protocol, sample_rate=sample_rate)
-    flow = a_flow(wire)
-    maker = EntryMaker(Names(**{"2": RECORD}), instance="weir", cluster="east", source="pcap")
+    flow = msgspec.structs.replace(a_flow(wire), source="pcap")
+    maker = EntryMaker(Names(**{"2": RECORD}), instance="weir", cluster="east")
     maker.redactor = Redactor(NO_MASKS)
     made = maker.exchange(flow, exchange)
     request, response = exchange.request, exchange.response

@@ -115,7 +115,10 @@ class AfPacketSource:
                     block_bytes=self._settings.block_bytes, blocks=self._settings.ring_blocks,
                     retire_ms=self._settings.retire_ms,
                 )
-                ring = Ring(node=node, ring=position * self._settings.rings + number, run=run, layout="tpacket3")
+                ring = Ring(
+                    node=node, ring=position * self._settings.rings + number, run=run, source=self.name,
+                    layout="tpacket3",
+                )
                 lane = Lane(interface, ring, packets, LINKTYPE_BY_HATYPE, {})
                 self._lanes[ring.number] = lane
                 packets.attach(REJECT)

@@ -108,7 +108,9 @@ class PcapSource:
         """A run for each file: what a name stood for before is over."""
         self._run = max(self._context.clock.now_ns(), self._run + 1)
         node = self._settings.node or stem(path)
-        self._rings = [Ring(node=node, ring=number, run=self._run) for number in range(self._settings.rings)]
+        self._rings = [
+            Ring(node=node, ring=number, run=self._run, source=self.name) for number in range(self._settings.rings)
+        ]
 
     def _wanted(self) -> list[Ring]:
         """The rings that this process gives."""
