@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import os
 import socket
 import struct
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -425,3 +429,46 @@ async def test_without_libpcap_everything_is_handed_on_and_said(
             await capture.until(lambda: len(mine(capture)) == 3)
     finally:
         libpcap._library.cache_clear()
+
+
+@contextlib.contextmanager
+def tun(where: Namespace) -> Iterator[int]:
+    """A device without link headers (Documentation/networking/tuntap.rst); what is written to it is received there."""
+    iff_tun, iff_no_pi, tunsetiff = 0x0001, 0x1000, 0x400454CA
+    with where.entered():
+        device = os.open("/dev/net/tun", os.O_RDWR)
+        try:
+            fcntl.ioctl(device, tunsetiff, struct.pack("16sH22x", b"tun0", iff_tun | iff_no_pi))
+            where.run("ip", "link", "set", "tun0", "up")
+            yield device
+        finally:
+            os.close(device)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/net/tun"), reason="needs /dev/net/tun")
+@pytest.mark.parametrize("interface", ["any", "tun0"])
+async def test_a_device_without_link_headers_is_filtered_and_read_alike(
+    pair: tuple[Namespace, Namespace], interface: str
+) -> None:
+    _, right = pair
+    syns = [ipv4("192.0.2.1", "192.0.2.2", 6, tcp(n, 80, flags=SYN)) for n in range(1, 6)]
+    syns += [ipv6("fd99::1", "fd99::2", 6, tcp(n, 80, flags=SYN)) for n in range(1, 6)]
+    data = ipv4("192.0.2.1", "192.0.2.2", 6, tcp(1, 80, b"data"))
+    with tun(right) as device:
+        async with capturing(right, control=None, interfaces=(interface,)) as capture:
+            for packet in (data, *syns):
+                os.write(device, packet)
+            await capture.until(lambda: set(syns) <= set(capture.frames()))
+    assert data not in capture.frames()
+    assert {b.linktype for b in capture.blocks} == {LINKTYPE_BY_HATYPE}
+
+
+def test_a_process_without_the_right_is_told_what_it_lacks() -> None:
+    done = subprocess.run(
+        ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw", sys.executable, "-c",
+         "from weir.capture.permission import require_capture; require_capture()"],
+        capture_output=True, text=True, timeout=60,
+    )
+    assert "PermissionMissing" in done.stderr
+    assert "lacks the capability CAP_NET_RAW" in done.stderr
+    assert "hint: sudo setcap cap_net_raw+ep" in done.stderr

@@ -10,7 +10,7 @@ import msgspec
 class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
     source: Annotated[
         str,
-        msgspec.Meta(description="What packets are read with: auto (pcap if there are files, else af_packet), pcap …"),
+        msgspec.Meta(description="What packets are read with: auto (files if there are any), pcap, af_packet"),
     ] = "auto"
     files: Annotated[
         tuple[str, ...],

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import functools
 
-from weir.capture.bpf.program import ETHERNET_FREE, MAX_INSTRUCTIONS, Program, decode
+from weir.capture.bpf.program import DLT_RAW, MAX_INSTRUCTIONS, Program, decode
 
 _NAMES = ("libpcap.so.0.8", "libpcap.so.1", "libpcap.so")
 """Debian's name, everybody else's, and that of development packages."""
@@ -33,7 +33,7 @@ def version() -> str:
 def compile_expression(text: str, snaplen: int) -> Program:
     """The program for packets that begin with their IP header; raises UnavailableError."""
     library = _library()
-    handle = library.pcap_open_dead(ETHERNET_FREE, snaplen)
+    handle = library.pcap_open_dead(DLT_RAW, snaplen)
     if not handle:
         raise UnavailableError("libpcap gives no handle")
     program = _BpfProgram()

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 MAX_INSTRUCTIONS = 4096
 """BPF_MAXINSNS (linux/bpf_common.h)."""
-ETHERNET_FREE = 12
-"""DLT_RAW: the link type for which expressions are compiled. (LINKTYPE_RAW, 101, is for files alone.)"""
+DLT_RAW = 12
+"""The link type for which expressions are compiled. (LINKTYPE_RAW, 101, is for files alone.)"""
 
 _INSTRUCTION = struct.Struct("=HBBI")
 _SKF_NET_OFF = 0x100000
