@@ -13,7 +13,7 @@ INSTALLED := .venv/.weir-installed
 DEVELOPING := .venv/.weir-developing
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit test check golden generate bench kafka e2e-compose ui clean
+.PHONY: help run unit test check check-lint check-types check-imports check-page golden generate bench kafka e2e-compose ui clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -28,11 +28,19 @@ unit: $(DEVELOPING) ## Quick tests: no root, no network, no servers, at most a m
 test: $(DEVELOPING) $(PAGE) ## Every test but e2e-compose; what the machine lacks is skipped with its reason
 	$(BIN)/python -m pytest -m "not containers" $(ARGS)
 
-check: $(DEVELOPING) ## Lint, types, import rules, types of the page
+check: check-lint check-types check-imports check-page ## Lint, types, import rules, types of the page (-k: all of them)
+
+check-lint: $(DEVELOPING)
 	$(BIN)/ruff check .
+
+check-types: $(DEVELOPING)
 	$(BIN)/mypy -p weir
+
+check-imports: $(DEVELOPING)
 	$(BIN)/lint-imports
-	$(if $(PAGE),deploy/page/build.sh check)
+
+check-page: $(DEVELOPING)
+	$(if $(PAGE),deploy/page/build.sh check,@true)
 
 golden: $(DEVELOPING) ## Write the expected entries of the captures in tests/captures anew
 	$(BIN)/python tests/captures/golden.py $(ARGS)
