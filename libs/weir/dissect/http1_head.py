@@ -28,14 +28,15 @@ TELLING = 2048
 LONGEST_STATUS = 13
 
 _REQUEST_PREFIX = re.compile(_TOKEN + rb"{1,%d}(?: |\Z)" % LONGEST_METHOD)
+_METHOD = re.compile(_TOKEN + rb"{1,%d}" % LONGEST_METHOD)
+_VERSION = re.compile(rb"HTTP/(1\.\d)")
 _LONG_REQUEST = re.compile(rb"(?:" + _METHODS + rb") [!-~\x80-\xff]+\Z")
-_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb"{1,%d}) +([^\r\n]*?) +HTTP/(1\.\d)[ \t]*\r?\n" % LONGEST_METHOD)
 _STATUS_LINE = re.compile(rb"HTTP/(1\.\d) +(\d{3})(?: ([^\r\n]*))?\r?\n")
 _STATUS_BEGINS = re.compile(rb"HTTP/1\.\d +\d")
 _STATUS_PREFIX = b"HTTP/1."
 
 FIND_REQUEST = re.compile(rb"(?:" + _METHODS + rb") [!-~\x80-\xff]{1,%d} HTTP/1\.[01]\r?\n" % LONGEST_LINE)
-FIND_RESPONSE = re.compile(rb"HTTP/1\.[01] [1-9]\d\d(?: [^\r\n]{0,512})?\r?\n")
+FIND_RESPONSE = re.compile(rb"HTTP/1\.[01] [1-9]\d\d(?: [^\r\n]{0,128})?\r?\n")
 """Start lines, sought anywhere after a gap. What they match the readers below accept."""
 
 _BLANK_LINE = re.compile(rb"\n\r?\n").search
@@ -111,8 +112,7 @@ def probe_request(head: bytes) -> Probe:
     does not end for long, by a usual method and a visible target."""
     head = head.lstrip(b"\r\n")
     if b"\n" in head:
-        line = _REQUEST_LINE.match(head)
-        return Probe.YES if line is not None else Probe.NO
+        return Probe.YES if _request_line(head) is not None else Probe.NO
     if not may_begin(head, response=False):
         return Probe.NO
     if len(head) < TELLING:
@@ -133,12 +133,16 @@ def is_hex(digits: bytes) -> bool:
     return 0 < len(digits) <= 15 and not digits.strip(b"0123456789abcdefABCDEF")
 
 
-def request_line(data: bytes | bytearray) -> re.Match[bytes] | None:
-    return _REQUEST_LINE.match(data)
-
-
-def status_line(data: bytes | bytearray) -> re.Match[bytes] | None:
-    return _STATUS_LINE.match(data)
+def _request_line(data: bytes) -> tuple[bytes, bytes, bytes, int] | None:
+    """Method, target, version and the position behind the line, with tolerance for blanks. By hand, because a pattern
+    for this would go back and forth over a line of many blanks."""
+    end = data.find(b"\n")
+    method, _, rest = data[: max(end, 0)].rstrip().partition(b" ")
+    target, _, last = rest.rpartition(b" ")
+    version = _VERSION.fullmatch(last)
+    if version is None or not _METHOD.fullmatch(method) or not target.strip():
+        return None
+    return method, target.strip(), version[1], end + 1
 
 
 def read_request(data: bytes) -> Head | None:
@@ -191,17 +195,18 @@ def _complete(head: Head, data: bytes) -> None:
 
 def tolerant_request(data: bytes, reason: str) -> Head | None:
     """A request head as far as it can be read; `reason` says why that is weird, empty if it is not."""
-    line = request_line(data)
+    line = _request_line(data)
     if line is None:
         return None
+    method, target, version, end = line
     head = Head()
-    head.method, head.target, head.version = line[1].decode(), text(line[2]), line[3].decode()
-    _tolerant_fields(head, data[line.end() :], reason)
+    head.method, head.target, head.version = method.decode(), text(target), version.decode()
+    _tolerant_fields(head, data[end:], reason)
     return head
 
 
 def tolerant_response(data: bytes, reason: str) -> Head | None:
-    line = status_line(data)
+    line = _STATUS_LINE.match(data)
     if line is None:
         return None
     head = Head()

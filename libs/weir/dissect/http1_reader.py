@@ -32,13 +32,23 @@ class Reader:
     # Reading.
 
     def read(self, state: Conversation, stream: Stream, data: Data, out: list[Output]) -> None:
-        """Take one piece of data through the automaton until it is used up or held back."""
+        """Take one piece of data through the automaton until it is used up or held back.
+
+        What this side does may be what bytes of the other side were held back for: these are read at once, so that
+        the order does not depend on how the bytes were cut.
+        """
         at, size = 0, len(data.data)
+        stream.next = data.offset + size
+        stream.time = data.timestamp
         while (at < size or stream.again) and not state.over:
             if stream.phase is Phase.HEAD:
                 at = self._head(state, stream, data, at, out)
             else:
                 at = _STEPS[stream.phase](self, state, stream, data, at, out)
+            if state.client.held or state.server.held:
+                stream.next = data.offset + at
+                self.release(state, out)
+                stream.next = data.offset + size
 
     def _head(self, state: Conversation, stream: Stream, data: Data, at: int, out: list[Output]) -> int:
         piece, size = data.data, len(data.data)
@@ -107,7 +117,7 @@ class Reader:
         piece = data.data
         if framing is Framing.NONE:
             self._done(state, stream, data.side, half, 0, data.offset + at, data.timestamp, out)
-        elif framing is Framing.LENGTH and len(piece) - at >= length:
+        elif framing is Framing.LENGTH and len(piece) - at >= length and not state.server.held:
             half.message.body = make_body(piece[at : at + length], length, half.codings, self.limits)
             at += length
             self._done(state, stream, data.side, half, length, data.offset + at, data.timestamp, out)

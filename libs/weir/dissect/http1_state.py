@@ -79,11 +79,11 @@ class Stream(msgspec.Struct):
     """Bytes of `buffer` in which no end of a head was found."""
     left: int = 0
     next: int = 0
-    """Stream offset behind the last byte that was fed."""
+    """Stream offset behind the last byte that was taken up for reading."""
     began: bool = False
     """A message was read."""
     time: int = 0
-    """Capture time of the last byte that was fed."""
+    """Capture time of that byte."""
     passed: int = 0
     """Bytes that are not HTTP passed over since the last message; -1 where bytes are missing and none is counted."""
     again: bool = False

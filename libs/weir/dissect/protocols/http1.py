@@ -54,8 +54,6 @@ class Http1:
         if state.over:
             return out
         stream = state.server if data.side else state.client
-        stream.next = data.offset + len(data.data)
-        stream.time = data.timestamp
         if stream.held:
             reader.hold(state, stream, data, 0, out)
         else:
