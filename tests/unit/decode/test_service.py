@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from weir.bus.api import Record, Undecodable
+from weir.bus.codec import decode
 from weir.bus.memory import MemoryBroker, MemoryBus
 from weir.bus.topics import CONTROL, DEAD, ENDPOINTS, ENTRIES, FLOWS, SEGMENTS
 from weir.decode.service import DecodeService
@@ -18,6 +19,7 @@ from weir.dissect.registry import Registry
 from weir.errors import Quarantined
 from weir.model.control import Control, EndpointRecord
 from weir.model.flow import Side
+from weir.runtime.clock import SystemClock
 from weir.runtime.service import Context
 from weir.testing.segments import START, Connection, block, directed
 from weir.testing.toy import Toy
@@ -32,6 +34,14 @@ SELDOM = DecodeSettings(snapshot_interval_s=3600)
 def _toy(monkeypatch):
     """The registry finds the toy instead of what is installed."""
     monkeypatch.setattr("weir.dissect.registry.find_classes", lambda: [Toy, Http1])
+
+
+class CountingClock(SystemClock):
+    sleeps = 0
+
+    async def sleep(self, seconds):
+        self.sleeps += 1
+        await super().sleep(seconds)
 
 
 class Rig:
@@ -51,9 +61,15 @@ class Rig:
         await self.bus.publish(SEGMENTS, [Record(b"%d" % shard, value, shard)])
 
     async def records(self, topic) -> list[Any]:
-        return [
-            self.bus._decoded(topic, stored.value) for log in self.bus._state(topic).logs for stored in log
-        ]
+        stream, found = self.bus.stream(topic, group=None), []
+        while any(stream.lag().values()):
+            found += [received.value for received in (await anext(aiter(stream))).records]
+        await stream.close()
+        return found
+
+    def marks(self) -> dict[int, int]:
+        (group,) = self.broker.topic("weir", SEGMENTS).groups.values()
+        return group.marks
 
     async def entries(self):
         return await self.records(ENTRIES)
@@ -69,7 +85,7 @@ class Rig:
     @asynccontextmanager
     async def decoding(self, settings=OFTEN, name="decode-0", end="stop"):
         bus = self.process()
-        context = Context(bus=bus, process=name, cluster="east")
+        context = Context(bus=bus, process=name, cluster="east", clock=CountingClock())
         task = asyncio.create_task(DecodeService(settings, context).run())
         try:
             yield context
@@ -114,7 +130,7 @@ async def test_segments_become_entries_under_the_flows_key():
         assert {e["kind"] for e in entries} == {"exchange", "flow"}
         assert all(e["instance"] == "weir" and e["cluster"] == "east" for e in entries)
         assert context.counts["decode.entries"] == 2
-        keys = {s.key for log in rig.bus._state(ENTRIES).logs for s in log}
+        keys = {s.key for log in rig.broker.topic("weir", ENTRIES).logs for s in log}
         assert keys == {entries[0]["flow_id"].encode()}
         await until(lambda: context.lags["segments"]() == {0: 0, 1: 0})
     assert context.gauges["decode.open_flows"]() == 0
@@ -174,11 +190,10 @@ async def test_state_is_saved_and_marked_even_when_nothing_more_comes():
     await rig.publish(*c.open())
     async with rig.decoding() as context:
         await until(lambda: context.counts["decode.snapshots"] == 1)
-        saved = context.counts["decode.snapshots"]
-        await asyncio.sleep(0.05)
-        assert context.counts["decode.snapshots"] == saved, "nothing came, nothing is to be saved"
-        (group,) = rig.bus._state(SEGMENTS).groups.values()
-        assert group.marks == {0: 1}
+        looked = context.clock.sleeps
+        await until(lambda: context.clock.sleeps > looked + 3)
+        assert context.counts["decode.snapshots"] == 1, "nothing came, nothing is to be saved"
+        assert rig.marks() == {0: 1}
 
 
 async def test_snapshots_alternate_between_two_slots_and_leave_no_stale_chunks(monkeypatch):
@@ -294,19 +309,17 @@ async def test_a_newer_version_is_waited_for_with_the_mark_held(monkeypatch):
     c = Connection()
     await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER))
     await rig.publish(*c.close())
-    decode = MemoryBus._decoded
 
-    def newer(self, topic, value):
-        found = decode(self, topic, value)
+    def newer(topic, encoded):
+        found = decode(topic, encoded)
         is_last = topic is SEGMENTS and found.count == 3
         return Undecodable("version 2, known is 1", 10, newer=True) if is_last else found
 
-    monkeypatch.setattr(MemoryBus, "_decoded", newer)
+    monkeypatch.setattr("weir.bus.memory.decode", newer)
     async with rig.decoding(SELDOM) as context:
         await until(lambda: "decode.segments" in context.notes)
-    monkeypatch.setattr(MemoryBus, "_decoded", decode)
-    (group,) = rig.bus._state(SEGMENTS).groups.values()
-    assert group.marks == {0: 1}
+    monkeypatch.undo()
+    assert rig.marks() == {0: 1}
     assert await rig.summaries() == ["hello → world"]
     assert await rig.records(DEAD) == []
 
