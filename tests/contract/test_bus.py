@@ -161,6 +161,7 @@ async def test_a_static_member_that_stays_away_is_replaced(rig: Rig) -> None:
 async def test_the_owner_says_where_to_start(rig: Rig) -> None:
     bus = await rig.bus()
     await bus.publish(ENTRIES, entries(names(10), 0) + entries(names(10), 1))
+    await bus.flush()
     reader = Member(bus, ENTRIES, starts={0: 7})
     await reader.until(lambda: len({(r.partition, r.offset) for r in reader.records}) == 13)
     assert {r.offset for r in reader.records if r.partition == 0} == {7, 8, 9}
