@@ -13,6 +13,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -76,6 +77,25 @@ def open_bus(settings: BusSettings, instance: str, stages: Collection[str] = ())
     return JoinedBus(MemoryBus(instance=instance, shards=settings.shards), far, local) if local else far
 
 
+def own_ends(loaded: Loaded) -> list[str]:
+    """HOST:PORT of everything that this process serves or connects to for weir's own sake: never to be captured."""
+    ends = [end.strip() for end in loaded["bus"].url.split(",") if end.strip()]
+    ends.append(loaded["runtime"].listen)
+    for section, name in (("hub", "listen"), ("store", "listen"), ("store", "archive"), ("hub", "archive")):
+        if section in loaded.sections:
+            ends.append(_host_port(str(getattr(loaded[section], name))))
+    return list(dict.fromkeys(end for end in ends if end and not end.endswith(":0")))
+
+
+def _host_port(text: str) -> str:
+    """The end that a setting names: itself, or that of its URL; empty for one without."""
+    if "://" not in text:
+        return text if ":" in text else ""
+    parts = urlsplit(text)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return f"{parts.hostname}:{port}" if parts.hostname else ""
+
+
 def make_host(
     stages: Sequence[type[Service]], loaded: Loaded, *, bus: Bus | None = None, shared: dict[str, Any] | None = None
 ) -> Host:
@@ -84,6 +104,7 @@ def make_host(
     bus_settings: BusSettings = loaded["bus"]
     shared = shared if shared is not None else {}
     shared.setdefault("data_dir", data_dir(runtime))
+    shared.setdefault("capture.exclude", own_ends(loaded))
     node = runtime.node or socket.gethostname()
     return Host(
         [(stage, loaded[stage.name]) for stage in stages],
