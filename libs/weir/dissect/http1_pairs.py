@@ -63,6 +63,7 @@ def answer(state: Conversation, response: Half, began: int, out: list[Output]) -
         state.evicted -= 1
     elif pairs and pairs[0].response is None:
         request = pairs[0].request
+        # Where nothing was lost order alone decides: clocks of two nodes may disagree on what came first.
         if request is not None and (not state.lossy or request.message.timestamp <= began):
             pairs[0].response = response
             return request
