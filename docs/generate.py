@@ -16,8 +16,8 @@ from weir.bus.topics import TOPICS
 from weir.cli.main import usage
 from weir.cli.stages import STAGES
 from weir.cli.topology import as_mermaid, as_text
-from weir.decode.entries import FLOW_FIELDS
 from weir.dissect.api import Field, Limits
+from weir.dissect.flow_fields import FLOW_FIELDS
 from weir.dissect.registry import Registry
 from weir.model import control, entry, health, packets, segments
 from weir.runtime.process import ALIASES, sections

@@ -160,12 +160,15 @@ class KafkaStream:
         """End without a word to the broker."""
         self._closed = True
         self._marks.stop()
-        consumer, self._consumer = self._consumer, None
-        if consumer is not None:
-            await abandon(consumer)
+        self._wake()
+        for task in (self._opening, self._fetching):
+            if task is not None:
+                task.cancel()
+        candidate, self._candidate, self._consumer = self._candidate, None, None
+        if candidate is not None:
+            await abandon(candidate)
         self._release()
         self._positions = {}
-        self._wake()
 
     # -- the consumer
 
@@ -198,15 +201,16 @@ class KafkaStream:
             return consumer
 
     async def _drop_consumer(self, deadline_s: float) -> None:
-        consumer, self._consumer = self._consumer, None
+        # Not `_consumer`: one that has just connected may not have been taken up yet.
+        candidate, self._candidate, self._consumer = self._candidate, None, None
         self._incoming = None
         self._answered = None
         self._fetched.clear()
         if self._fetching is not None:
             self._fetching.cancel()
             self._fetching = None
-        if consumer is not None:
-            await dispose(consumer, deadline_s)
+        if candidate is not None:
+            await dispose(candidate, deadline_s)
 
     def _group_name(self) -> str | None:
         # A group for each topic: members of one group that read different topics would rebalance each other.

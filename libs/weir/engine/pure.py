@@ -16,7 +16,7 @@ from weir.engine.api import Decision, Drop, EngineLimits, Policy
 from weir.engine.fragments import Fragments, Joined
 from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, FrameTuple, frames
 from weir.engine.headers import Headers, Piece, read_headers
-from weir.engine.shard import FLOW_BYTES, Row, ShardBuilder, frame_link, segment_block, shard_of
+from weir.engine.shard import FLOW_BYTES, Row, ShardBuilder, frame_link, scope_of, segment_block, shard_of
 from weir.model.counts import Counts
 from weir.model.flow import TCP, DirectedFlow
 from weir.model.packets import LINKTYPE_ETHERNET, LINKTYPE_RAW, PacketBlock
@@ -264,8 +264,8 @@ class PureHeaderEngine:
             self._flows += 1
         if known.version != self._version:
             flow = DirectedFlow(
-                scope=work.block.scope, protocol=found.protocol, src=found.src, sport=found.sport, dst=found.dst,
-                dport=found.dport,
+                scope=scope_of(work.block, found.src, found.dst), protocol=found.protocol,
+                src=found.src, sport=found.sport, dst=found.dst, dport=found.dport,
             )
             known.decision = self._policy.decide(flow, work.block.node, ts_ns)
             known.shard = shard_of(flow, self._shards)
@@ -276,7 +276,7 @@ class PureHeaderEngine:
         block, source = work.block, work.source()
         due = self._due(block)
         limit = self._limits.segment_bytes
-        flow_bytes = FLOW_BYTES + len(block.scope.encode())
+        flow_bytes = FLOW_BYTES + len((block.scope or block.node).encode())
         made: list[SegmentBlock] = []
         for shard, built in enumerate(work.builders):
             if len(source) + built.overhead(flow_bytes) > limit:

@@ -22,6 +22,20 @@ _FRAME_LEN = 10
 ROW_BYTES = sum(struct.calcsize("<" + code) for _, code in COLUMNS)
 FLOW_BYTES = 128
 """What a directed flow takes in an encoded block, at most, beside its scope."""
+_LOOPBACK_6 = bytes(15) + b"\x01"
+
+
+def scope_of(block: PacketBlock, src: bytes, dst: bytes) -> str:
+    """The network in which these addresses mean something: 127.0.0.1 and link-local addresses of two nodes are not
+    the same ends, all others are (unless the block says otherwise)."""
+    return block.scope or (block.node if _is_local(src) or _is_local(dst) else "")
+
+
+def _is_local(address: bytes) -> bool:
+    """Loopback and link-local: 127.0.0.0/8, 169.254.0.0/16, ::1 and fe80::/10 (RFC 6890)."""
+    if len(address) == 4:
+        return address[0] == 127 or address[:2] == b"\xa9\xfe"
+    return address == _LOOPBACK_6 or (address[0] == 0xFE and address[1] & 0xC0 == 0x80)
 
 
 def shard_of(flow: DirectedFlow, shards: int) -> int:

@@ -134,7 +134,8 @@ def _from_file(file: Path, settings: Mapping[str, Setting]) -> dict[str, Origin]
         if section not in sections:
             raise SettingsError(f"{file}: unknown section {section!r}", hint=nearest(str(section), sections))
         if not isinstance(values, dict):
-            raise SettingsError(f"{file}: section {section!r} is not a mapping", hint=f"put its settings below {section}:")
+            hint = f"put its settings below {section}:"
+            raise SettingsError(f"{file}: section {section!r} is not a mapping", hint=hint)
         for name, value in values.items():
             path = f"{section}.{str(name).replace('-', '_')}"
             if path not in settings:

@@ -85,7 +85,7 @@ class Installation:
     def create_topics(self) -> None:
         made = subprocess.run(
             [sys.executable, "-m", "weir.cli", "topics", "--create"], env=self._env, capture_output=True, text=True,
-            timeout=DEADLINE_S,
+            timeout=DEADLINE_S, check=False,
         )
         assert made.returncode == 0, made.stderr
 
@@ -109,9 +109,9 @@ class Installation:
         self.create_topics()
         try:
             yield self
-        except BaseException:
+        except BaseException as error:
             for stage in self.stages.values():
-                print(f"---- {stage.name}\n{stage.output()[-3000:]}")
+                error.add_note(f"---- {stage.name}\n{stage.output()[-3000:]}")
             raise
         finally:
             self.stop()

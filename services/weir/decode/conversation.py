@@ -11,10 +11,11 @@ from types import GeneratorType
 from typing import Any
 
 from weir.decode.entries import EntryMaker
-from weir.decode.flows import FIRST_BYTES, Early, Flow
+from weir.decode.flows import Early, Flow
 from weir.decode.identify import NOBODY, Identifier, Recognised, listening_end
 from weir.decode.settings import DecodeSettings
 from weir.dissect.api import Data, Dissector, Exchange, Leave
+from weir.dissect.flow_fields import FIRST_BYTES
 from weir.model.counts import Counts
 from weir.model.entry import EntryMap
 from weir.model.flow import UDP, Side

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from weir.dissect.flow_fields import FIRST_BYTES
 from weir.engine.reassembly import Direction
 from weir.model.flow import TCP, TRANSPORTS, DirectedFlow
 
@@ -19,9 +20,6 @@ Phase = Literal["identify", "decoded", "counted"]
 
 REMEMBERED = 32
 """Datagrams whose copies are recognised after the conversation's end."""
-FIRST_BYTES = 64
-"""Bytes of each side that the flow entry of an unrecognised conversation shows."""
-
 
 class Early(msgspec.Struct, array_like=True, gc=False):
     """Bytes that came before it was known who reads them."""

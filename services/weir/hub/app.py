@@ -12,6 +12,7 @@ from aiohttp import web
 from weir.archive.api import MAX_GROUPS, Archive
 from weir.archive.codec import entry_json
 from weir.bus.api import Table
+from weir.dissect.flow_fields import FLOW_FIELDS, FLOW_PROTOCOLS
 from weir.dissect.registry import Registry
 from weir.hub import params
 from weir.hub.guard import Guard, refusal
@@ -137,9 +138,11 @@ def last(values: list[str]) -> str:
 def declared_fields() -> list[FieldAnswer]:
     """Every field with the protocols whose entries carry it."""
     made: dict[str, FieldAnswer] = {}
-    for dissector, field in Registry().fields():
+    declared = [(dissector.protocols, field) for dissector, field in Registry().fields()]
+    declared += [(FLOW_PROTOCOLS, field) for field in FLOW_FIELDS]
+    for carriers, field in declared:
         known = made.get(field.name)
-        protocols = list(dict.fromkeys([*(known.protocols if known else ()), *dissector.protocols]))
+        protocols = list(dict.fromkeys([*(known.protocols if known else ()), *carriers]))
         made[field.name] = FieldAnswer(
             name=field.name, type=field.type.__name__, doc=known.doc if known else field.doc,
             column=known.column if known else field.column, protocols=protocols,

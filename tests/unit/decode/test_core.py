@@ -6,9 +6,9 @@ import msgspec
 import pytest
 
 from weir.decode.core import Decoder, Malformed
-from weir.decode.entries import FLOW_FIELDS
 from weir.decode.settings import DecodeSettings
 from weir.dissect.api import Exchange, Probe
+from weir.dissect.flow_fields import FLOW_FIELDS
 from weir.model.control import EndpointRecord, Redaction
 from weir.model.flow import UDP, Side
 from weir.model.segments import ACK, FIN, PSH, RST, SYN

@@ -5,11 +5,12 @@ import hashlib
 import msgspec
 import pytest
 
-from weir.decode.entries import FLOW_FIELDS, EntryMaker, flow_entry_id
+from weir.decode.entries import EntryMaker, flow_entry_id
 from weir.decode.flows import new_flow
 from weir.decode.identify import Nameless
 from weir.decode.redact import Redactor
 from weir.dissect.api import Exchange
+from weir.dissect.flow_fields import FLOW_FIELDS
 from weir.model.control import EndpointRecord, Redaction
 from weir.model.entry import Body, Entry, Message, Named, Peer
 from weir.model.flow import UDP, Side, community_id, flow_id

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import ipaddress
 from zlib import crc32
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from weir.engine.shard import COLUMNS, ShardBuilder, shard_of
+from weir.engine.shard import COLUMNS, ShardBuilder, scope_of, shard_of
 from weir.model.flow import DirectedFlow
+from weir.model.packets import PacketBlock
 from weir.model.segments import SegmentBlock
 
 flows = st.builds(
@@ -43,3 +47,22 @@ def test_what_is_cut_takes_its_flows_along() -> None:
     assert builder.cut_to(3 * 1200, flow_bytes=100) == 7
     assert (len(builder.rows), len(builder.flows)) == (3, 2)
     assert builder.trimmed
+
+
+@pytest.mark.parametrize(
+    ("src", "dst", "scope"),
+    [
+        ("127.0.0.1", "127.0.0.1", "node-1"),
+        ("127.7.0.10", "127.7.0.11", "node-1"),
+        ("::1", "::1", "node-1"),
+        ("fe80::1", "ff02::2", "node-1"),
+        ("169.254.1.1", "10.0.0.1", "node-1"),
+        ("10.0.0.1", "10.0.0.2", ""),
+        ("2001:db8::1", "2001:db8::2", ""),
+    ],
+)
+def test_addresses_that_mean_something_on_one_node_only_are_scoped_to_it(src, dst, scope):
+    packed = [ipaddress.ip_address(a).packed for a in (src, dst)]
+    block = PacketBlock(node="node-1", ring=0, run=1, sequence=0, clock_ns=1)
+    assert scope_of(block, *packed) == scope_of(block, *reversed(packed)) == scope
+    assert scope_of(msgspec.structs.replace(block, scope="pod-7"), *packed) == "pod-7"
