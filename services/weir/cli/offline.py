@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -41,7 +42,7 @@ class Offline:
         self.context = Context(bus=NoBus(), instance=runtime.instance, cluster=runtime.cluster)  # type: ignore[arg-type]
         self.counts = self.context.counts
         targets = loaded["targets"]
-        self.control: Control = control_document(targets, None, b"weir")
+        self.control: Control = control_document(targets, None, secrets.token_bytes(16))
         endpoints = [(endpoint_key(record), record) for record in endpoint_records(targets)]
         self._source = choose(loaded["capture"])(loaded["capture"], self.context)
         self._source.follow(self.control)

@@ -65,7 +65,7 @@ class DecodeService(Service):
     """One `Decoder` for each owned shard; all share the names and the configuration."""
 
     name = "decode"
-    title = "Puts conversations in order, decodes and names them, masks secrets"
+    title = "puts conversations in order, decodes and names them, masks secrets"
     Settings = DecodeSettings
     consumes = (SEGMENTS,)
     produces = (ENTRIES, FLOWS, DEAD)

@@ -18,7 +18,7 @@ class FilterService(Service):
     """While one batch is flushed the next one is worked on; its mark follows its flush."""
 
     name = "filter"
-    title = "Finds headers, drops what is not wanted, sorts conversations into shards"
+    title = "finds headers, drops what is not wanted, sorts conversations into shards"
     Settings = FilterSettings
     consumes = (PACKETS,)
     produces = (SEGMENTS, DEAD)
