@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from weir.archive.open import open_reader
 from weir.cli.offline import STAGES, read_entries, with_files
 from weir.model.entry import EntryMap
+from weir.query.structured import MAX_LIMIT, Query
 from weir.runtime.process import load_settings
 from weir.testing.pytest_kafka import SecuredKafka
 from weir.testing.stages import Installation, collect, heartbeats
@@ -111,22 +113,26 @@ async def test_nothing_is_lost_or_doubled_when_stages_are_killed(
             found = await collect(bus, lambda entries: len(entries) >= len(embedded))
             stored = await archived(installation, len(embedded))
     assert of_instance(found, installation.instance) == embedded
-    assert stored == embedded.keys()
+    assert of_instance(stored, installation.instance) == embedded
 
 
-async def archived(installation: Installation, count: int) -> set[str]:
-    """Ids in the archive once it holds `count`, each exactly once."""
-    from weir.archive.open import open_archive
-
-    archive = await open_archive("chdb", data_dir=installation.folder / "data")
+async def archived(installation: Installation, count: int) -> dict[str, EntryMap]:
+    """What the archive holds once it holds `count` entries."""
+    archive = open_reader("chdb", installation.folder / "data")
     try:
         async with asyncio.timeout(90):
-            while True:
-                ids = [row["id"] async for row in archive.ids()]
-                if len(ids) >= count:
-                    assert len(ids) == len(set(ids))
-                    return set(ids)
+            while await archive.count(Query()) < count:
                 await asyncio.sleep(0.2)
+            found: dict[str, EntryMap] = {}
+            cursor = ""
+            while True:
+                page = await archive.query(Query(limit=MAX_LIMIT, cursor=cursor))
+                doubled = [entry["id"] for entry in page.entries if entry["id"] in found]
+                assert not doubled
+                found |= {entry["id"]: entry for entry in page.entries}
+                cursor = page.next
+                if not cursor:
+                    return found
     finally:
         await archive.close()
 
