@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,16 +65,19 @@ def data_dir(settings: RuntimeSettings) -> Path:
     return Path(base) / settings.instance
 
 
-def open_bus(settings: BusSettings, instance: str, stages: Collection[str] = ()) -> Bus:
+def open_bus(settings: BusSettings, instance: str, stages: Sequence[type[Service]] = ()) -> Bus:
     """The bus that the settings name: one in this process, or Kafka, with in memory what these stages keep to
     themselves."""
+    near = MemoryBus(instance=instance, shards=settings.shards)
+    # Whoever is quicker at the start must not fill a log whose reader has not come yet.
+    near.expect(*(topic for stage in stages for topic in stage.consumes))
     if not settings.url:
-        return MemoryBus(instance=instance, shards=settings.shards)
+        return near
     from weir.bus.kafka import KafkaBus  # aiokafka costs a tenth of a second that embedded commands need not pay
 
     far = KafkaBus(settings, instance=instance)
-    local = local_topics(stages)
-    return JoinedBus(MemoryBus(instance=instance, shards=settings.shards), far, local) if local else far
+    local = local_topics([stage.name for stage in stages])
+    return JoinedBus(near, far, local) if local else far
 
 
 def own_ends(loaded: Loaded) -> list[str]:
@@ -108,7 +111,7 @@ def make_host(
     node = runtime.node or socket.gethostname()
     return Host(
         [(stage, loaded[stage.name]) for stage in stages],
-        bus or open_bus(bus_settings, runtime.instance, [stage.name for stage in stages]),
+        bus or open_bus(bus_settings, runtime.instance, stages),
         runtime,
         embedded=not bus_settings.url,
         process=runtime.process or f"{socket.gethostname()}-{'+'.join(stage.name for stage in stages)}",

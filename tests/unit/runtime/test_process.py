@@ -42,5 +42,5 @@ def test_a_misspelt_variable_is_told(capsys: pytest.CaptureFixture[str]) -> None
 def test_stages_of_one_process_are_joined_in_memory_where_nobody_else_needs_their_topics() -> None:
     kafka = BusSettings(url="kafka:9092")
     assert isinstance(open_bus(BusSettings(), "weir"), MemoryBus)
-    assert isinstance(open_bus(kafka, "weir", ["filter", "decode"]), KafkaBus)
-    assert isinstance(open_bus(kafka, "weir", ["capture", "filter"]), JoinedBus)
+    assert isinstance(open_bus(kafka, "weir", [STAGES["filter"], STAGES["decode"]]), KafkaBus)
+    assert isinstance(open_bus(kafka, "weir", [STAGES["capture"], STAGES["filter"]]), JoinedBus)
