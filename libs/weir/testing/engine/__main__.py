@@ -17,7 +17,7 @@ from weir.testing.engine.daemon import EngineError, PrivateEngine, user_engine
 from weir.testing.engine.standins import ensure
 
 NO_ENGINE = 4
-KEEP_LAYERS = "168h"
+KEEP_LAYERS = "24h"
 
 
 def main(argv: list[str] | None = None) -> int:
