@@ -14,7 +14,6 @@ import msgspec
 from weir.bus.api import Bus
 from weir.runtime.clock import Clock, SystemClock
 from weir.runtime.health import Totals, beat, farewell
-from weir.runtime.metrics import metrics_text
 from weir.runtime.probes import serve_probes
 from weir.runtime.service import Context, Service
 from weir.runtime.settings import RuntimeSettings
@@ -71,7 +70,12 @@ class Host:
             self.hosted.append(Hosted(service(stage_settings, context)))
         contexts = [hosted.service.context for hosted in self.hosted]
         self.totals = Totals(process, [s.name for s, _ in stages], self._clock, contexts)
-        self._shared["metrics_text"] = lambda: metrics_text(self.totals)
+        self._shared["metrics_text"] = self._metrics_text
+
+    def _metrics_text(self) -> bytes:
+        from weir.runtime.metrics import metrics_text  # see `weir.runtime.probes`
+
+        return metrics_text(self.totals)
 
     async def run(self) -> None:
         """Start the bus, run every stage, drain; raises the first stage's failure at the end."""
