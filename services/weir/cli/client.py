@@ -4,41 +4,65 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ipaddress
 import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import msgspec
 
-from weir.errors import HubError
+from weir.cli.args import Parser
+from weir.errors import HubError, SettingsError
+from weir.runtime.process import data_dir
+from weir.runtime.settings import RuntimeSettings
 
 DEFAULT = "http://127.0.0.1:8899"
+ANSWER = aiohttp.ClientTimeout(total=60)
 TOKEN_FILE = "hub.token"
 
 
-def add_hub(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+def add_hub(parser: Parser) -> None:
+    group = parser.add_argument_group("which hub")
+    group.add_argument(
         "--hub", default=os.environ.get("WEIR_HUB", DEFAULT), metavar="URL",
         help=f"where the hub is; the URL that `weir up` prints, token included, does (or WEIR_HUB) [{DEFAULT}]",
     )
-    parser.add_argument("--token", help="the hub's token (or WEIR_TOKEN; else this user's own hub is tried)")
-    parser.add_argument("--instance", default="weir", help="installation whose token file is read [weir]")
+    group.add_argument("--token", help="the hub's token (or WEIR_TOKEN; else this user's own hub is tried)")
+    group.add_argument(
+        "--instance", default=os.environ.get("WEIR_INSTANCE", "weir"), metavar="NAME",
+        help="installation whose token file is read [weir]",
+    )
 
 
 def address(args: argparse.Namespace) -> tuple[str, str]:
     """Base URL without a slash at its end, and token."""
-    parts = urlsplit(args.hub if "//" in args.hub else f"http://{args.hub}")
+    try:
+        parts = urlsplit(args.hub if "//" in args.hub else f"http://{args.hub}")
+        named = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        named = False
+    if not named or parts.scheme not in ("http", "https"):
+        raise SettingsError(f"--hub {args.hub!r} is no address of a hub", hint=f"for example {DEFAULT}")
     token = args.token or next(iter(parse_qs(parts.query).get("token", [])), "") or os.environ.get("WEIR_TOKEN", "")
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", token or _own_token(args.instance)
+    if not token and _is_here(parts.hostname or ""):
+        token = _own_token(args.instance)
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", token
+
+
+def _is_here(host: str) -> bool:
+    """The token of this user's own hub is never sent to another machine."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _own_token(instance: str) -> str:
-    base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    folder = data_dir(RuntimeSettings(instance=instance, data_dir=os.environ.get("WEIR_RUNTIME_DATA_DIR", "")))
     try:
-        return (Path(base) / instance / TOKEN_FILE).read_text(encoding="ascii").strip()
+        return (folder / TOKEN_FILE).read_text(encoding="ascii", errors="replace").strip()
     except OSError:
         return ""
 
@@ -53,12 +77,17 @@ class Hub:
 
     async def get(self, path: str, params: dict[str, str] | None = None) -> Any:
         try:
-            async with self._session.get(self.base + path, params=params, headers=self._headers) as response:
+            async with self._session.get(
+                self.base + path, params=params, headers=self._headers, timeout=ANSWER
+            ) as response:
                 body = await response.read()
-                self._check(response.status, body)
-                return msgspec.json.decode(body)
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise self._away(error) from error
+        self._check(response.status, body)
+        try:
+            return msgspec.json.decode(body)
+        except msgspec.DecodeError:
+            raise self._stranger() from None
 
     @contextlib.asynccontextmanager
     async def tail(self, params: dict[str, str]) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
@@ -69,8 +98,8 @@ class Hub:
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
             self._check(error.status, b"{}")
-            raise self._away(error) from error
-        except aiohttp.ClientError as error:
+            raise self._stranger() from error
+        except (aiohttp.ClientError, TimeoutError) as error:
             raise self._away(error) from error
 
     def _check(self, status: int, body: bytes) -> None:
@@ -81,13 +110,21 @@ class Hub:
             )
         if status >= 400:
             try:
-                told = msgspec.json.decode(body)
-                raise HubError(str(told.get("error", status)), hint=str(told.get("hint", "")))
-            except (msgspec.DecodeError, AttributeError):
-                raise HubError(f"the hub at {self.base} answered {status}") from None
+                told = msgspec.json.decode(body, type=dict[str, Any])
+            except msgspec.DecodeError:
+                told = {}
+            said = f": {told['error']}" if told.get("error") else ""
+            raise HubError(f"the hub at {self.base} answered {status}{said}", hint=str(told.get("hint", "")))
 
     def _away(self, error: Exception) -> HubError:
-        return HubError(f"no hub at {self.base}: {error}", hint="start one with `weir up`, or name it with --hub URL")
+        why = str(error) or "no answer in time"
+        if isinstance(error, aiohttp.ClientConnectorError):
+            code = error.os_error.errno or 0
+            why = os.strerror(code) if code > 0 else str(error.os_error)
+        return HubError(f"no hub at {self.base}: {why}", hint="start one with `weir up`, or name it with --hub URL")
+
+    def _stranger(self) -> HubError:
+        return HubError(f"what answers at {self.base} is no hub", hint="name the hub's address with --hub URL")
 
 
 @contextlib.asynccontextmanager

@@ -3,23 +3,47 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 
+from weir.cli.args import Parser, one_of
+from weir.cli.render.entries import FORMATS
 from weir.settings import settings_of
+
+HIDDEN = "Every setting is an option, too (--bus.shards 6): `weir config --explain` lists them with their meaning."
+
+
+def add_common(parser: Parser) -> None:
+    """What every command has."""
+    group = parser.add_argument_group("more")
+    group.add_argument("-h", "--help", action="help", help="show this text")
+
+
+def add_output(parser: Parser) -> argparse._ArgumentGroup:
+    """How entries are printed."""
+    group = parser.add_argument_group("how to print")
+    group.add_argument("-o", "--output", type=one_of("--output", FORMATS), metavar="FORMAT", default="table",
+        help="table, json (one entry a line) or full [table]")
+    group.add_argument("--color", type=one_of("--color", ("auto", "always", "never")), metavar="WHEN", default="auto",
+        help="auto, always or never; auto heeds NO_COLOR [auto]")
+    return group
 
 
 def add_settings(
-    parser: argparse.ArgumentParser, declared: Mapping[str, type[msgspec.Struct]], *, listed: bool = True
+    parser: Parser, declared: Mapping[str, type[msgspec.Struct]], *, listed: Collection[str] = ()
 ) -> None:
-    """Add `--section.name` for each setting; `listed` shows them in `--help`."""
-    parser.add_argument("--config", metavar="FILE", help="YAML file with settings (or WEIR_CONFIG)")
+    """Add `--section.name` for each setting; `--help` shows the sections in `listed`."""
+    more = parser.add_argument_group("more")
+    more.add_argument("--config", metavar="FILE", help="YAML file with settings (or WEIR_CONFIG)")
+    more.add_argument("-h", "--help", action="help", help="show this text")
+    parser.epilog = HIDDEN
     for section, struct in declared.items():
-        group = parser.add_argument_group(f"settings of {section}") if listed else parser
+        shown = section in listed
+        group = parser.add_argument_group(f"settings of {section}") if shown else parser
         for setting in settings_of(section, struct):
-            text = setting.doc + (f" {setting.bounds}." if setting.bounds else "")
+            text = setting.doc + (f" ({setting.bounds})" if setting.bounds else "")
             default = setting.shown(setting.default)
             group.add_argument(
                 setting.flag,
@@ -28,7 +52,7 @@ def add_settings(
                 action="append" if setting.is_list else "store",
                 nargs="?" if setting.bare_type is bool else None,
                 const="true" if setting.bare_type is bool else None,
-                help=f"{text} [{default or 'none'}]".replace("%", "%%") if listed else argparse.SUPPRESS,
+                help=f"{text} [{default or 'none'}]".replace("%", "%%") if shown else argparse.SUPPRESS,
             )
 
 

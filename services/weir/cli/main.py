@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
+import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
-from weir.errors import EXIT_CODES, WeirError
+from weir.errors import EXIT_CODES, SettingsError, WeirError
 
 COMMANDS: dict[str, str] = {
     "up": "capture, decode and show: everything in this one process",
@@ -48,24 +49,14 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; answers its exit code."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
-        print(usage(), end="")
-        return 0 if arguments else 2
-    name = "version" if arguments[0] in ("--version", "-V") else arguments[0]
-    if name not in COMMANDS:
-        print(f"weir: there is no command {name!r}{_nearest(name)}", file=sys.stderr)
-        return 2
+    words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character of somebody's traffic shows its code.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        module = importlib.import_module(f"weir.cli.commands.{name}")
-        parser = argparse.ArgumentParser(
-            prog=f"weir {name}",
-            description=module.__doc__,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        module.add_arguments(parser)
-        return int(module.run(parser.parse_args(arguments[1:])))
+        code = _command(words)
+        sys.stdout.flush()
+        return code
     except WeirError as error:
         print(f"weir: {error}", file=sys.stderr)
         return error.exit_code
@@ -73,12 +64,49 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of a pipe went away (`weir read … | head`): not an error, and nothing may be written any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _write_no_more()
         return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _write_no_more()
+        full = WeirError(f"nothing more can be written: {error.strerror}", hint="make room, or write elsewhere")
+        print(f"weir: {full}", file=sys.stderr)
+        return full.exit_code
+
+
+def _command(words: list[str]) -> int:
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [words[1], "--help"]
+    if not words:
+        print(usage(), end="", file=sys.stderr)
+        return SettingsError.exit_code
+    if words[0] in ("-h", "--help", "help"):
+        print(usage(), end="")
+        return 0
+    name = "version" if words[0] in ("--version", "-V") else words[0]
+    if name not in COMMANDS:
+        raise SettingsError(f"there is no command {name!r}", hint=_nearest(name))
+    from weir.cli.args import Parser  # `weir --help` need not wait for argparse
+
+    module = importlib.import_module(f"weir.cli.commands.{name}")
+    parser = Parser(name, module.USAGE, module.__doc__ or "", words[1:])
+    module.add_arguments(parser)
+    try:
+        return int(module.run(parser.parse()))
+    except SystemExit as end:  # argparse ends the process after --help
+        return int(end.code or 0)
 
 
 def _nearest(name: str) -> str:
     import difflib
 
     close = difflib.get_close_matches(name, COMMANDS, n=1, cutoff=0.5)
-    return f"\nhint: did you mean `weir {close[0]}`?" if close else "\nhint: `weir --help` lists the commands"
+    return f"did you mean `weir {close[0]}`?" if close else "`weir --help` lists the commands"
+
+
+def _write_no_more() -> None:
+    """What is still in the buffer goes nowhere, without a word at the interpreter's end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

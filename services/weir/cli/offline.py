@@ -39,7 +39,7 @@ class Offline:
 
     def __init__(self, loaded: Loaded) -> None:
         runtime = loaded["runtime"]
-        self.context = Context(bus=NoBus(), instance=runtime.instance, cluster=runtime.cluster)  # type: ignore[arg-type]
+        self.context = Context(bus=NoBus(), instance=runtime.instance, cluster=runtime.cluster)
         self.counts = self.context.counts
         targets = loaded["targets"]
         self.control: Control = control_document(targets, None, secrets.token_bytes(16))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from weir.runtime.health import Totals
+from weir.runtime.process import run_host
+from weir.runtime.run import Host
 
 SEEN = (
     ("capture.packets", "packets captured"),
@@ -14,12 +18,26 @@ SEEN = (
 )
 
 
+async def watch(host: Host) -> None:
+    """Run to the end and sum up; what never began is not summed up, its error says enough."""
+    try:
+        await run_host(host)
+    finally:
+        if host.failure is None or seen(host.totals):
+            print(summary(host.totals), file=sys.stderr)
+
+
+def seen(totals: Totals) -> bool:
+    """Whether there is anything to sum up."""
+    return bool(totals.lost()) or any(sum_of(totals.counters, name) for name, _ in SEEN)
+
+
 def summary(totals: Totals) -> str:
     """What was seen and lost, in one paragraph."""
     counters = totals.collect()
-    seen = [f"{sum_of(counters, name):,} {text}" for name, text in SEEN if sum_of(counters, name)]
+    parts = [f"{sum_of(counters, name):,} {text}" for name, text in SEEN if sum_of(counters, name)]
     lost = totals.lost()
-    lines = ["weir: " + (", ".join(seen) if seen else "nothing was seen")]
+    lines = ["weir: " + (", ".join(parts) if parts else "nothing was seen")]
     if lost:
         lines.append("weir: lost " + ", ".join(f"{n:,} ({reason})" for reason, n in sorted(lost.items())))
     else:

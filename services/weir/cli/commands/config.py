@@ -1,20 +1,33 @@
-"""Every setting: its value, and where that came from (flag, environment, file or default)."""
+"""Every setting: its value, and where that came from (flag, environment, file or default). Secrets are not shown.
+
+examples:
+  weir config                             all of them
+  weir config capture --explain           one section, with types, bounds and descriptions
+  weir config --config weir.yaml -o json  as it would be with this file
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 
+from weir.cli.args import Parser, one_of
 from weir.cli.flags import add_settings, flags_of
 from weir.cli.stages import STAGES
 from weir.runtime.process import load_settings, sections
 
+USAGE = "weir config [SECTION] [options]"
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("section", nargs="?", help="only this section (capture, hub, …)")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    parser.add_argument("--explain", action="store_true", help="with type, bounds and description")
-    add_settings(parser, sections(list(STAGES.values())), listed=False)
+
+def add_arguments(parser: Parser) -> None:
+    declared = sections(list(STAGES.values()))
+    group = parser.add_argument_group("what to show")
+    group.add_argument("section", nargs="?", type=one_of("section", declared), metavar="SECTION",
+                       help=f"only one of {', '.join(declared)}")
+    group.add_argument("--explain", action="store_true", help="with type, bounds and description")
+    group.add_argument("-o", "--output", type=one_of("--output", ("text", "json")), metavar="FORMAT", default="text",
+                       help="text or json [text]")
+    add_settings(parser, declared)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,35 +1,51 @@
 """Run one or several stages in this process.
 
 Stages that share a process are joined in memory where no other process needs their topics in between; everything else
-goes through Kafka (`--bus.url`). Every stage on its own, on one machine:
+goes through Kafka (--bus.url). `weir topology` tells what each stage takes and makes.
 
-  make kafka                                     a real local broker, in the foreground
-  weir topics --create --bus.url 127.0.0.1:9092
+examples:
+  weir run decode --help                        the settings of this stage
+  weir run capture filter --bus.url kafka:9092  two stages in one process
+  WEIR_BUS_URL=kafka:9092 weir run decode       settings from the environment
+
+every stage on its own, on one machine, each line in a terminal:
+  make kafka                                    a real local broker
+  weir run targets --bus.url 127.0.0.1:9092 --targets.static port:8080
   weir run capture --bus.url 127.0.0.1:9092 --capture.interfaces lo
   weir run filter  --bus.url 127.0.0.1:9092
-  …
+  weir run decode  --bus.url 127.0.0.1:9092
+  weir run store hub --bus.url 127.0.0.1:9092
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 
+from weir.cli.args import Parser
 from weir.cli.flags import add_settings, flags_of
-from weir.cli.report import summary
+from weir.cli.report import watch
 from weir.cli.stages import STAGES
 from weir.errors import SettingsError
-from weir.runtime.process import load_settings, make_host, run_host, sections, set_up_logging
+from weir.runtime.process import load_settings, make_host, sections, set_up_logging
 from weir.settings.load import nearest
 
+USAGE = "weir run STAGE… [options]"
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("stage", nargs="+", help=f"one or several of {', '.join(STAGES)}")
-    add_settings(parser, sections(list(STAGES.values())))
+
+def add_arguments(parser: Parser) -> None:
+    group = parser.add_argument_group("what to run")
+    group.add_argument("stage", nargs="*", metavar="STAGE", help=f"one or several of {', '.join(STAGES)}")
+    named = [name for name in STAGES if name in parser.words]
+    listed = ["runtime", "bus", *named] if named else []
+    add_settings(parser, sections(list(STAGES.values())), listed=listed)
+    if not named:
+        parser.epilog = "Settings are options, too: `weir run STAGE --help` lists those of a stage."
 
 
 def run(args: argparse.Namespace) -> int:
+    if not args.stage:
+        raise SettingsError("no stage is named", hint=f"weir run STAGE…; stages are {', '.join(STAGES)}")
     for name in args.stage:
         if name not in STAGES:
             raise SettingsError(
@@ -48,9 +64,5 @@ def run(args: argparse.Namespace) -> int:
             hint="add --bus.url HOST:PORT (`make kafka` starts a broker); `weir up` runs everything in one process",
         )
     set_up_logging(loaded["runtime"].log_level)
-    host = make_host(stages, loaded)
-    try:
-        asyncio.run(run_host(host))
-    finally:
-        print(summary(host.totals), file=sys.stderr)
+    asyncio.run(watch(make_host(stages, loaded)))
     return 0

@@ -1,4 +1,10 @@
-"""How each process of an installation works: mode, rates, lag, losses, and what a person should know now."""
+"""How each process of an installation works: mode, rates, lag, losses, and what a person should know now.
+
+examples:
+  weir status                                            the installation of this user on this machine
+  weir status --hub 'http://10.0.0.5:8899/?token=…'      another one, by the URL that its hub prints
+  weir status -o json
+"""
 
 from __future__ import annotations
 
@@ -7,13 +13,20 @@ import asyncio
 import json
 from typing import Any
 
+from weir.cli.args import Parser, one_of
 from weir.cli.client import add_hub, connect
+from weir.cli.flags import add_common
 from weir.cli.render.text import safe, size
 
+USAGE = "weir status [options]"
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+
+def add_arguments(parser: Parser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output", type=one_of("--output", ("text", "json")), metavar="FORMAT", default="text",
+                       help="text or json [text]")
     add_hub(parser)
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+    add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -1,6 +1,12 @@
-"""Create weir's topics, or check those that exist.
+"""Create weir's topics on a Kafka cluster, or check those that exist.
 
 Without --create nothing is changed: what is missing or differs from its declaration is told, and the exit code is 5.
+
+examples:
+  weir topics --declared                              what weir would create; needs no Kafka
+  weir topics --bus.url kafka:9092                    check
+  weir topics --bus.url kafka:9092 --create           create what is missing, with 3 partitions
+  weir topics --bus.url kafka:9092 --create --bus.shards 12 --bus.replication 3
 """
 
 from __future__ import annotations
@@ -10,16 +16,21 @@ import asyncio
 import json
 
 from weir.bus.topics import TOPICS
+from weir.cli.args import Parser, one_of
 from weir.cli.flags import add_settings, flags_of
 from weir.errors import SettingsError
 from weir.runtime.process import load_settings, sections
 
+USAGE = "weir topics [--create | --declared] [options]"
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--create", action="store_true", help="create what is missing")
-    parser.add_argument("--declared", action="store_true", help="only print the declarations; needs no Kafka")
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
-    add_settings(parser, sections([]))
+
+def add_arguments(parser: Parser) -> None:
+    group = parser.add_argument_group("what to do")
+    group.add_argument("--create", action="store_true", help="create what is missing")
+    group.add_argument("--declared", action="store_true", help="only print the declarations; needs no Kafka")
+    group.add_argument("-o", "--output", type=one_of("--output", ("text", "json")), metavar="FORMAT", default="text",
+                       help="text or json [text]")
+    add_settings(parser, sections([]), listed=("bus",))
 
 
 def run(args: argparse.Namespace) -> int:

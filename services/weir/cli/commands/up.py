@@ -6,6 +6,8 @@ examples:
   weir up --interface eth0 --target port:8080     decode what goes to and from port 8080
   weir up --interface any --target 10.1.0.0/16    decode one network
   weir up --file capture.pcap                     show a capture on the page
+
+The page asks for a token; the URL that is printed has it. ^C drains and tells what was seen and lost.
 """
 
 from __future__ import annotations
@@ -15,31 +17,35 @@ import asyncio
 import sys
 from typing import Any
 
+from weir.cli.args import Parser
 from weir.cli.flags import add_settings, flags_of
-from weir.cli.report import summary
+from weir.cli.report import watch
 from weir.cli.stages import STAGES
 from weir.errors import PermissionMissing
-from weir.runtime.process import load_settings, make_host, run_host, sections, set_up_logging
-from weir.runtime.run import Host
+from weir.runtime.process import load_settings, make_host, sections, set_up_logging
 from weir.settings import Loaded
 
+USAGE = "weir up [options]"
 NO_TARGET = "weir: connections only, no payload; add --target all or name what you want (--target port:8080)"
 
 
 RECORDED = "a RECORDING of the demo application, not live traffic"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument
-    add("--interface", "-i", action="append", metavar="IF", help="interface to capture on, or `any`; may be repeated")
-    add("--file", "-f", action="append", metavar="FILE", help="read a capture file instead (- for stdin)")
-    add("--target", "-t", action="append", metavar="T", help="decode: all, an address, a network, port:N, host:port")
-    add("--name", action="append", metavar="ADDR=NAME", help="name of an address: ADDRESS[:PORT]=NAME[.NAMESPACE]")
+def add_arguments(parser: Parser) -> None:
+    add = parser.add_argument_group("what to capture").add_argument
+    add("-i", "--interface", action="append", metavar="IF", help="interface to capture on, or `any` (may be repeated)")
+    add("-f", "--file", action="append", metavar="FILE", help="read a capture file instead; - is the standard input")
+    add("--demo", action="store_true", help="start a small demo application and watch it")
+    add = parser.add_argument_group("what to decode").add_argument
+    add("-t", "--target", action="append", metavar="T",
+        help="all, an address, a network, port:N, host:port (may be repeated); without it: connections only")
+    add("--name", action="append", metavar="NAME", help="name of an address: ADDRESS[:PORT]=NAME[.NAMESPACE]")
+    add = parser.add_argument_group("where to show and keep it").add_argument
     add("--listen", metavar="HOST:PORT", help="where the page and the API listen [127.0.0.1:8899]")
     add("--archive", metavar="A", help="memory, chdb (needs weir[embedded]), or a ClickHouse URL [memory]")
     add("--data", metavar="DIR", help="folder for the token and the archive chdb")
-    add("--demo", action="store_true", help="start a small demo application and watch it")
-    add_settings(parser, sections(list(STAGES.values())), listed=False)
+    add_settings(parser, sections(list(STAGES.values())))
 
 
 SHORT = {
@@ -81,15 +87,8 @@ async def _up(loaded: Loaded, shared: dict[str, Any], note: str = "") -> int:
         host.hosted[0].service.context.notes["demo"] = note
     if not loaded["targets"].static:
         print(NO_TARGET, file=sys.stderr)
-    await _watch(host)
+    await watch(host)
     return 0
-
-
-async def _watch(host: Host) -> None:
-    try:
-        await run_host(host)
-    finally:
-        print(summary(host.totals), file=sys.stderr)
 
 
 async def _demo(args: argparse.Namespace, flags: dict[str, Any]) -> int:

@@ -1,4 +1,9 @@
-"""Version of weir and of the parts that matter for a report."""
+"""Version of weir and of the parts that matter for a report.
+
+examples:
+  weir version
+  weir version -o json
+"""
 
 from __future__ import annotations
 
@@ -7,11 +12,19 @@ import importlib.metadata
 import json
 import platform
 
+from weir.cli.args import Parser, one_of
+from weir.cli.flags import add_common
+
+USAGE = "weir version [options]"
+
 PARTS = ("aiohttp", "aiokafka", "chdb", "h2", "hpack", "httptools", "msgpack", "msgspec")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("-o", "--output", choices=("text", "json"), default="text")
+def add_arguments(parser: Parser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument("-o", "--output", type=one_of("--output", ("text", "json")), metavar="FORMAT", default="text",
+                       help="text or json [text]")
+    add_common(parser)
 
 
 def run(args: argparse.Namespace) -> int:
