@@ -130,8 +130,12 @@ def set_up_logging(level: str) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
-    # What aiokafka says of an outage reaches people through `Bus.trouble`, once and in words.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL if level != "debug" else logging.DEBUG)
+    # What aiokafka says of an outage reaches people through `Bus.trouble`, once and in words. The bus listens to its
+    # logger for the reason, so that is kept from the terminal, not from being said.
+    aiokafka = logging.getLogger("aiokafka")
+    aiokafka.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
+    aiokafka.propagate = level == "debug"
+    aiokafka.addHandler(logging.NullHandler())
 
 
 def main(stages: Sequence[type[Service]], flags: Mapping[str, Any] | None = None) -> int:

@@ -146,8 +146,11 @@ class Host:
             await service.run()
         except Exception as error:
             if self.failure is None:
+                # Told by whoever called `run`: once.
                 self.failure = error
-            log.error("%s stopped: %s", service.name, error)
+                log.info("%s failed; ending the process", service.name)
+            else:
+                log.error("%s failed, too: %s", service.name, error)
             self.stop.set()
 
     async def _until_over(self) -> None:
