@@ -131,6 +131,8 @@ def is_regular(path: str) -> bool:
 def _open(path: str) -> int:
     if path == "-":
         return os.dup(0)
+    if os.path.isdir(path):
+        raise SourceError(f"{path} is a folder", hint="name the capture files in it")
     try:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:

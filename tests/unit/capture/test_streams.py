@@ -125,7 +125,7 @@ def test_a_missing_file_is_told_with_the_nearest_name(tmp_path: Path) -> None:
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BrokenStreamError, match="directory"):
+    with pytest.raises(SourceError, match="is a folder"):
         everything(str(tmp_path))
 
 

@@ -88,6 +88,7 @@ class PcapSource:
                 yield block
             if not (self._context.stop.is_set() or file.damage):
                 file.finish()
+            refuse_damaged(file)
             self._report(file)
             for ring in self._wanted():
                 yield ring.block(hold.high_ns, end=True)
@@ -132,9 +133,7 @@ class PcapSource:
         lost = file.lost
         self._context.modes["capture.source"] = f"{file.name}: {file.title}"
         if file.damage:
-            self._context.notes["capture.source"] = (
-                f"{file.name}: {file.damage.text}; {file.packets} packets were read before it"
-            )
+            self._tell(f"{file.name}: {file.damage.text}; {file.packets} packets were read before it")
         if self._settings.ring > 0:
             return
         if lost:
@@ -143,6 +142,11 @@ class PcapSource:
             self._context.counts.lose(f"capture.{file.damage.reason}")
             lost += 1
         self._rings[0].lose(lost)
+
+    def _tell(self, note: str) -> None:
+        """Beside what was told of files before this one."""
+        notes = self._context.notes
+        notes["capture.source"] = "; ".join(told for told in (notes.get("capture.source"), note) if told)
 
 
 class Hold:
@@ -195,8 +199,15 @@ def check(path: str) -> None:
         raise SourceError(f"{path} cannot be read: {error}", hint="name a capture file; try to unpack it") from None
     finally:
         stream.close()
+    refuse_damaged(file)
+
+
+def refuse_damaged(file: CaptureFile) -> None:
+    """Raise SourceError if nothing can be read of a file. What comes before damage is worth reading."""
     if file.damage and not file.packets:
-        raise SourceError(f"{path} is damaged: {file.damage.text}", hint="record it again; nothing of it can be read")
+        raise SourceError(
+            f"{file.name} is damaged: {file.damage.text}", hint="record it again; nothing of it can be read"
+        )
 
 
 SOURCE = PcapSource

@@ -59,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
         interrupted = asyncio.run(reading.all())
     except SourceError:
         # What came before it has been printed: it is summed up, then the reason is told.
-        reading.end()
+        if offline.counts["capture.packets"]:
+            reading.end()
         raise
     reading.end()
     return 130 if interrupted else 0
@@ -89,9 +90,9 @@ class Reading:
         return stop.is_set()
 
     def end(self) -> None:
-        """Sum up, unless nothing was read or the reader of the pipe has left."""
+        """Sum up, unless the reader of a pipe has left."""
         sys.stdout.flush()
-        if not self._quiet and self._offline.counts["capture.packets"]:
+        if not self._quiet:
             print(self.summary(), file=sys.stderr)
 
     def _take(self, entry: EntryMap) -> None:
