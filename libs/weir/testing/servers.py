@@ -9,10 +9,11 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from weir.cli.demo.dns import Responder
 from weir.testing.netns import Namespace
 
 DEADLINE_S = 10.0
@@ -121,6 +122,25 @@ def serving(where: Namespace, server: Callable[[], contextlib.AbstractAsyncConte
         thread.join(DEADLINE_S)
     if failed:
         raise failed[0]
+
+
+@contextlib.asynccontextmanager
+async def dns_server(address: str, port: int = 53) -> AsyncIterator[None]:
+    """The demo's: knows every name that does not begin with `no`, as 192.0.2.7."""
+
+    async def lookup(name: str) -> str | None:
+        return None if name.startswith("no") else "192.0.2.7"
+
+    responder = Responder(lookup)
+    loop = asyncio.get_running_loop()
+    transport, _ = await loop.create_datagram_endpoint(lambda: responder, local_addr=(address, port))
+    answering = asyncio.ensure_future(responder.serve())
+    try:
+        yield
+    finally:
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+        transport.close()
 
 
 def run_in(where: Namespace, work: Coroutine[Any, Any, Result]) -> Result:
