@@ -1,6 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, one } from "./api";
-import { bodyText, duration, inert, iso, outcome, size, where } from "./format";
+import { ApiError, one, told } from "./api";
+import { Copy } from "./copy";
+import { bodyText, duration, inert, moment, outcome, size, where } from "./format";
 import type { Body, Entry, Message } from "./types";
 
 /** Fields with a place of their own in the detail, or of no use to a reader. */
@@ -8,45 +9,69 @@ const PLACED = new Set([
   "v", "id", "version", "timestamp", "elapsed_time", "protocol", "kind", "src", "dst", "request", "response", "ok",
   "summary", "weird", "incomplete",
 ]);
+/** A live entry may be shown before the archive has it. */
+const TRIES = 6;
+const AGAIN_MS = 500;
 
 interface Props {
   id: string;
+  /** What the list knows of the entry: shown until the rest has come. */
+  known: Entry | undefined;
   onClose: () => void;
+  onFlow: (flow: string) => void;
 }
 
-export function Detail({ id, onClose }: Props) {
-  const [entry, setEntry] = useState<Entry>();
-  const [trouble, setTrouble] = useState("");
-  useEffect(() => {
-    let current = true;
-    setTrouble("");
-    one(id).then(
-      (found) => current && setEntry(found),
-      (error: unknown) => current && setTrouble(error instanceof ApiError ? `${error.message} ${error.hint}` : String(error)),
-    );
-    return () => {
-      current = false;
-    };
-  }, [id]);
-
+export function Detail({ id, known, onClose, onFlow }: Props) {
+  const { entry, trouble } = useEntry(id, known?.version ?? 1);
+  const shown = entry ?? known;
   return (
-    <aside class="detail" aria-label="Entry">
+    <aside class="detail" aria-label="Entry" key={id}>
       <button class="close" onClick={onClose} aria-label="Close (Escape)">
         ×
       </button>
-      {trouble ? <p class="trouble">{trouble}</p> : entry ? <Facts entry={entry} /> : <p class="quiet">Loading…</p>}
+      {shown && <Facts entry={shown} onFlow={onFlow} />}
+      {trouble ? <p class="trouble">{trouble}</p> : !entry && <p class="quiet">Loading…</p>}
     </aside>
   );
 }
 
-function Facts({ entry }: { entry: Entry }) {
+function useEntry(id: string, version: number) {
+  const [entry, setEntry] = useState<Entry>();
+  const [trouble, setTrouble] = useState("");
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let current = true;
+    const ask = async (tries: number) => {
+      try {
+        const found = await one(id);
+        if (current) setEntry(found);
+      } catch (error) {
+        if (!current) return;
+        if (error instanceof ApiError && error.status === 404 && tries > 1) timer = setTimeout(() => void ask(tries - 1), AGAIN_MS);
+        else setTrouble(told(error));
+      }
+    };
+    setTrouble("");
+    void ask(TRIES);
+    return () => {
+      current = false;
+      clearTimeout(timer);
+    };
+  }, [id, version]);
+  return { entry: entry?.id === id ? entry : undefined, trouble };
+}
+
+function Facts({ entry, onFlow }: { entry: Entry; onFlow: (flow: string) => void }) {
   const { name } = outcome(entry);
   const rest = Object.entries(entry).filter(([key]) => !PLACED.has(key));
   return (
     <>
       <h2 class={name}>{inert(entry.summary ?? entry.protocol)}</h2>
       <p class="quiet">
-        {iso(entry.timestamp)} · {inert(where(entry.src))} → {inert(where(entry.dst))} · {duration(entry.elapsed_time)} · {name}
+        {moment(entry.timestamp)} · {inert(where(entry.src))} → {inert(where(entry.dst))} · {duration(entry.elapsed_time)} · {name}
+      </p>
+      <p class="actions">
+        <button onClick={() => onFlow(entry.flow_id)}>Show this conversation</button>
       </p>
       {entry.incomplete?.map((text) => <p class="note">Incomplete: {inert(text)}</p>)}
       {entry.weird?.map((text) => <p class="note">Weird: {inert(text)}</p>)}
@@ -62,26 +87,27 @@ function Facts({ entry }: { entry: Entry }) {
 
 function Side({ title, message }: { title: string; message: Message }) {
   return (
-    <section>
+    <section aria-label={title}>
       <h3>
         {title} <span class="quiet">{size(message.size ?? 0)}</span>
       </h3>
       {message.headers && <Table rows={Object.entries(message.headers)} />}
       {message.trailers && <Table rows={Object.entries(message.trailers)} />}
-      {message.body && <BodyView body={message.body} />}
+      {message.body && <BodyView body={message.body} title={title} />}
     </section>
   );
 }
 
-function BodyView({ body }: { body: Body }) {
+function BodyView({ body, title }: { body: Body; title: string }) {
+  const text = bodyText(body);
   return (
     <>
-      <p class="quiet">
+      <p class="quiet valued">
         Body {size(body.size ?? 0)}
-        {body.encoding ? `, ${body.encoding}` : ""}
-        {body.truncated ? ", cut" : ""}
+        {body.encoding ? `, ${inert(body.encoding)}` : ""}
+        {body.truncated ? ", cut" : ""} <Copy text={body.text ?? text} what={`body of the ${title.toLowerCase()}`} />
       </p>
-      <pre tabIndex={0}>{inert(bodyText(body))}</pre>
+      {text && <pre tabIndex={0}>{inert(text)}</pre>}
     </>
   );
 }
@@ -90,12 +116,17 @@ function Table({ rows }: { rows: [string, unknown][] }) {
   return (
     <table>
       <tbody>
-        {rows.map(([key, value]) => (
-          <tr>
-            <th scope="row">{inert(key)}</th>
-            <td>{inert(typeof value === "string" ? value : JSON.stringify(value))}</td>
-          </tr>
-        ))}
+        {rows.map(([key, value]) => {
+          const text = typeof value === "string" ? value : JSON.stringify(value);
+          return (
+            <tr class="valued">
+              <th scope="row">{inert(key)}</th>
+              <td>
+                {inert(text)} <Copy text={text} what={inert(key)} />
+              </td>
+            </tr>
+          );
+        })}
       </tbody>
     </table>
   );

@@ -9,12 +9,20 @@ const CLOCK = new Intl.DateTimeFormat("en-GB", {
 
 /** Time of day of a capture time in ns since epoch, in the reader's time zone. */
 export function clock(ns: number): string {
-  return CLOCK.format(new Date(ns / 1e6));
+  const time = new Date(ns / 1e6);
+  return Number.isNaN(time.getTime()) ? "no time" : CLOCK.format(time);
 }
 
-/** ISO 8601 in UTC, for titles and details. */
+/** ISO 8601 in UTC, as logs have it. */
 export function iso(ns: number): string {
-  return new Date(ns / 1e6).toISOString();
+  const time = new Date(ns / 1e6);
+  return Number.isNaN(time.getTime()) ? "no time" : time.toISOString();
+}
+
+/** The time in UTC, and beside it the time of day that the list shows where the two differ. */
+export function moment(ns: number): string {
+  const away = new Date(ns / 1e6).getTimezoneOffset();
+  return away ? `${iso(ns)} (here ${clock(ns)})` : iso(ns);
 }
 
 export function duration(us: number | undefined): string {

@@ -1,24 +1,26 @@
 import { Virtualizer, elementScroll, observeElementOffset, observeElementRect } from "@tanstack/virtual-core";
 import { useLayoutEffect, useReducer, useRef } from "preact/hooks";
+import type { Feed } from "./feed";
 import { clock, duration, host, inert, iso, outcome, size, total, where } from "./format";
-import type { Ring } from "./ring";
 import type { Entry } from "./types";
 
 const ROW = 28;
+/** Rows before the end at which older entries are asked for. */
+const NEAR = 20;
+const COLUMNS = ["Time", "Source", "Target", "Protocol", "Outcome", "Summary", "Latency", "Size"];
 
 interface Props {
-  ring: Ring;
-  /** Changes whenever the ring did. */
+  feed: Feed;
+  /** Changes whenever the feed did. */
   change: number;
-  /** Rows added at the top by the last change: a reader who scrolled down keeps seeing the same rows. */
-  added: number;
   selected: string | undefined;
   onSelect: (id: string) => void;
 }
 
-export function List({ ring, change, added, selected, onSelect }: Props) {
+export function List({ feed, change, selected, onSelect }: Props) {
+  const { ring } = feed;
   const scroller = useRef<HTMLDivElement>(null);
-  const [, redraw] = useReducer((n: number) => n + 1, 0);
+  const [, redraw] = useReducer<number, void>((n) => n + 1, 0);
   const virtual = useRef<Virtualizer<HTMLDivElement, HTMLDivElement>>(null);
   const options = {
     count: ring.length,
@@ -28,68 +30,94 @@ export function List({ ring, change, added, selected, onSelect }: Props) {
     observeElementRect,
     observeElementOffset,
     scrollToFn: elementScroll,
-    onChange: () => redraw(undefined as never),
+    onChange: () => redraw(),
   };
   virtual.current ??= new Virtualizer(options);
   virtual.current.setOptions(options);
 
   useLayoutEffect(() => virtual.current?._didMount(), []);
-  useLayoutEffect(() => {
-    virtual.current?._willUpdate();
-    const element = scroller.current;
-    if (element && added && element.scrollTop > 0) element.scrollTop += added * ROW;
-  }, [change]);
+  useLayoutEffect(() => virtual.current?._willUpdate(), [change]);
+  usePlace(feed, change, scroller.current);
   useLayoutEffect(() => {
     const age = selected ? ring.ageOf(selected) : -1;
     if (age >= 0) virtual.current?.scrollToIndex(age, { align: "auto" });
   }, [selected]);
 
+  const items = virtual.current.getVirtualItems();
+  const last = items.at(-1);
+  useLayoutEffect(() => {
+    if (last && last.index >= ring.length - NEAR) void feed.older();
+  });
   return (
     <div class="list" role="table" aria-label="Entries, newest first" aria-rowcount={ring.length}>
       <div class="row head" role="row">
-        {["Time", "Source", "Target", "Protocol", "", "Summary", "Latency", "Size"].map((name) => (
-          <span role="columnheader">{name}</span>
+        {COLUMNS.map((name) => (
+          <span role="columnheader" aria-label={name}>
+            {name === "Outcome" ? "" : name}
+          </span>
         ))}
       </div>
       <div class="rows" ref={scroller} role="rowgroup" tabIndex={-1}>
-        <div class="sizer" style={{ height: `${virtual.current.getTotalSize()}px` }}>
-          {virtual.current.getVirtualItems().map((item) => {
+        <div class="sizer" style={{ height: `${virtual.current.getTotalSize() + ROW}px` }}>
+          {items.map((item) => {
             const entry = ring.at(item.index);
-            return entry && <Row key={entry.id} entry={entry} top={item.start} selected={entry.id === selected} onSelect={onSelect} />;
+            return entry && <Row key={entry.id} entry={entry} at={item.index} selected={entry.id === selected} onSelect={onSelect} />;
           })}
+          <p class="end quiet">{feed.complete ? "the beginning of what is kept" : ring.full ? "a page holds no more; filter to see older ones" : "…"}</p>
         </div>
       </div>
     </div>
   );
 }
 
-function Row(props: { entry: Entry; top: number; selected: boolean; onSelect: (id: string) => void }) {
-  const { entry, top, selected, onSelect } = props;
+/** Who scrolled down keeps seeing the same rows, whatever comes above; who is at the top sees the newest. */
+function usePlace({ ring }: Feed, change: number, element: HTMLDivElement | null): void {
+  const place = useRef({ id: "", offset: 0, top: 0 });
+  useLayoutEffect(() => {
+    if (!element) return;
+    const remember = () => {
+      const top = element.scrollTop;
+      const age = Math.floor(top / ROW);
+      place.current = { id: ring.at(age)?.id ?? "", offset: top - age * ROW, top };
+    };
+    element.addEventListener("scroll", remember);
+    return () => element.removeEventListener("scroll", remember);
+  }, [element]);
+  useLayoutEffect(() => {
+    const { id, offset, top } = place.current;
+    const age = top > 0 ? ring.ageOf(id) : -1;
+    if (element && age >= 0) element.scrollTop = age * ROW + offset;
+  }, [change]);
+}
+
+function Row(props: { entry: Entry; at: number; selected: boolean; onSelect: (id: string) => void }) {
+  const { entry, at, selected, onSelect } = props;
   const { mark, name } = outcome(entry);
   return (
     <div
       class={`row ${name}${selected ? " selected" : ""}`}
       role="row"
+      aria-rowindex={at + 1}
       aria-selected={selected}
-      style={{ transform: `translateY(${top}px)` }}
+      style={{ transform: `translateY(${at * ROW}px)` }}
       onClick={() => onSelect(entry.id)}
     >
       <span role="cell" class="time" title={iso(entry.timestamp)}>
         {clock(entry.timestamp)}
       </span>
-      <span role="cell" class="peer" title={where(entry.src)}>
+      <span role="cell" class="peer" title={inert(where(entry.src))}>
         {inert(host(entry.src))}
       </span>
-      <span role="cell" class="peer" title={where(entry.dst)}>
+      <span role="cell" class="peer" title={inert(where(entry.dst))}>
         {inert(where(entry.dst))}
       </span>
       <span role="cell" class="protocol">
         {inert(entry.protocol)}
       </span>
-      <span role="cell" class="mark" title={name}>
+      <span role="cell" class="mark" title={name} aria-label={name}>
         {mark}
       </span>
-      <span role="cell" class="summary">
+      <span role="cell" class="summary" title={inert(entry.summary ?? "")}>
         {inert(entry.summary ?? "")}
       </span>
       <span role="cell" class="number">

@@ -1,11 +1,13 @@
 import type { Entry } from "./types";
 
-/** The newest entries, each once: of two versions of an entry the higher one is kept, in the place of the first. */
+/** As the archive orders: by time, then by id. */
+const before = (a: Entry, b: Entry) => a.timestamp < b.timestamp || (a.timestamp === b.timestamp && a.id < b.id);
+
+/** The newest entries in the order of their time, each once in its highest version. */
 export class Ring {
+  /** Oldest first. */
   private items: Entry[] = [];
-  private place = new Map<string, number>();
-  /** How many entries were ever dropped from the old end: keeps `place` right without renumbering. */
-  private dropped = 0;
+  private byId = new Map<string, Entry>();
 
   constructor(readonly limit: number) {}
 
@@ -13,41 +15,80 @@ export class Ring {
     return this.items.length;
   }
 
+  get full(): boolean {
+    return this.items.length >= this.limit;
+  }
+
   /** Entry by age: 0 is the newest. */
   at(age: number): Entry | undefined {
     return this.items[this.items.length - 1 - age];
   }
 
-  ageOf(id: string): number {
-    const place = this.place.get(id);
-    return place === undefined ? -1 : this.items.length - 1 - (place - this.dropped);
+  get(id: string): Entry | undefined {
+    return this.byId.get(id);
   }
 
-  /** Adds entries, oldest first; answers how many rows are new. */
-  add(entries: Entry[]): number {
-    let fresh = 0;
-    for (const entry of entries) {
-      const place = this.place.get(entry.id);
-      if (place !== undefined) {
-        const have = this.items[place - this.dropped];
-        if (have && (entry.version ?? 1) >= (have.version ?? 1)) this.items[place - this.dropped] = entry;
-        continue;
-      }
-      this.place.set(entry.id, this.items.length + this.dropped);
-      this.items.push(entry);
-      fresh += 1;
+  ageOf(id: string): number {
+    const entry = this.byId.get(id);
+    return entry ? this.items.length - 1 - this.place(entry) : -1;
+  }
+
+  /** Takes entries in any order; one that is hidden takes an earlier version of itself away. */
+  add(entries: Entry[], hidden: (entry: Entry) => boolean = () => false): void {
+    const fresh: Entry[] = [];
+    for (const entry of newest(entries)) {
+      const have = this.byId.get(entry.id);
+      if (have && (entry.version ?? 1) < (have.version ?? 1)) continue;
+      if (have) this.remove(have);
+      if (!hidden(entry)) fresh.push(entry);
     }
+    this.merge(fresh.sort((a, b) => (before(a, b) ? -1 : 1)));
     const over = this.items.length - this.limit;
-    if (over > 0) {
-      for (const old of this.items.splice(0, over)) this.place.delete(old.id);
-      this.dropped += over;
-    }
-    return fresh;
+    if (over > 0) for (const old of this.items.splice(0, over)) this.byId.delete(old.id);
   }
 
   clear(): void {
     this.items = [];
-    this.place.clear();
-    this.dropped = 0;
+    this.byId.clear();
   }
+
+  /** Index of the first item that does not come before `entry`. */
+  private place(entry: Entry): number {
+    let low = 0;
+    let high = this.items.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (before(this.items[middle]!, entry)) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  private remove(entry: Entry): void {
+    this.items.splice(this.place(entry), 1);
+    this.byId.delete(entry.id);
+  }
+
+  /** Only what is younger than the first of `fresh` moves: live entries cost little, however long the list is. */
+  private merge(fresh: Entry[]): void {
+    const first = fresh[0];
+    if (!first) return;
+    const younger = this.items.splice(this.place(first));
+    let at = 0;
+    for (const entry of fresh) {
+      while (at < younger.length && before(younger[at]!, entry)) this.items.push(younger[at++]!);
+      this.items.push(entry);
+      this.byId.set(entry.id, entry);
+    }
+    while (at < younger.length) this.items.push(younger[at++]!);
+  }
+}
+
+function newest(entries: Entry[]): Iterable<Entry> {
+  const best = new Map<string, Entry>();
+  for (const entry of entries) {
+    const have = best.get(entry.id);
+    if (!have || (entry.version ?? 1) >= (have.version ?? 1)) best.set(entry.id, entry);
+  }
+  return best.values();
 }

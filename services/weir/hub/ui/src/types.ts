@@ -46,9 +46,10 @@ export interface Entry {
   [field: string]: unknown;
 }
 
-export interface Filter {
-  protocol: string[];
-  text: string;
+export interface Page {
+  /** Newest first. */
+  entries: Entry[];
+  next: string | null;
 }
 
 export interface TailMessage {
@@ -64,6 +65,7 @@ export interface TailMessage {
 export interface Loss {
   what: string;
   count: number;
+  per_s?: number;
   says: string;
 }
 
