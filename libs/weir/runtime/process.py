@@ -26,12 +26,14 @@ from weir.runtime.run import Host, signals
 from weir.runtime.service import Service
 from weir.runtime.settings import RuntimeSettings
 from weir.settings import Loaded, load
-from weir.settings.load import unknown_environment
+from weir.settings.load import misspelt_environment
 
 ALIASES = {"WEIR_TOKEN": "hub.token", "WEIR_INSTANCE": "runtime.instance"}
 """Short environment names beside the derived ones."""
 
-NOT_SETTINGS = {"WEIR_CACHE", "WEIR_REQUIRE", "WEIR_CONFIG"}
+NOT_SETTINGS = {"WEIR_CACHE", "WEIR_REQUIRE", "WEIR_CONFIG", "WEIR_HUB"}
+STAGE_SECTIONS = ("capture", "filter", "decode", "store", "targets", "hub")
+"""Sections of a file that serves the whole installation, whichever stages run here."""
 
 
 def sections(stages: Sequence[type[Service]]) -> dict[str, type[msgspec.Struct]]:
@@ -49,11 +51,13 @@ def load_settings(
     """Settings of a process from file, environment and flags; misspelt environment names are told on stderr."""
     environ = os.environ if environ is None else environ
     declared = sections(stages)
-    loaded = load(declared, file=config or environ.get("WEIR_CONFIG"), environ=environ, flags=flags, aliases=ALIASES)
+    loaded = load(
+        declared, file=config or environ.get("WEIR_CONFIG"), environ=environ, flags=flags, aliases=ALIASES,
+        elsewhere=STAGE_SECTIONS,
+    )
     known = {s.env for s in loaded.settings.values()} | set(ALIASES) | NOT_SETTINGS
-    for line in unknown_environment(environ, known):
-        if line.endswith("?"):
-            print(f"weir: {line}", file=sys.stderr)  # noqa: T201
+    for line in misspelt_environment(environ, known, [f"WEIR_{section.upper()}_" for section in declared]):
+        print(f"weir: {line}", file=sys.stderr)  # noqa: T201
     return loaded
 
 

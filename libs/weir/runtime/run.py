@@ -65,7 +65,7 @@ class Host:
         for service, stage_settings in stages:
             context = Context(
                 bus=bus, clock=self._clock, instance=settings.instance, cluster=settings.cluster, process=process,
-                node=node, shared=self._shared,
+                node=node, shared=self._shared, embedded=embedded,
             )
             self.hosted.append(Hosted(service(stage_settings, context)))
         contexts = [hosted.service.context for hosted in self.hosted]

@@ -29,6 +29,8 @@ class Context(msgspec.Struct, kw_only=True):
     process: str = "weir"
     """Name of this process that survives a restart (static membership, heartbeats)."""
     node: str = "local"
+    embedded: bool = False
+    """The bus lives in this process: what is on it at the end is gone."""
     counts: Counts = msgspec.field(default_factory=Counts)
     """Totals that cores and services add to; the process turns them into metrics and heartbeats."""
     modes: dict[str, str] = msgspec.field(default_factory=dict)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +44,17 @@ def load(
     environ: Mapping[str, str] | None = None,
     flags: Mapping[str, Any] | None = None,
     aliases: Mapping[str, str] | None = None,
+    elsewhere: Collection[str] = (),
 ) -> Loaded:
     """Merge all sources for the declared sections.
 
     `flags` maps paths to raw values (text, or lists of text); `aliases` maps further environment names to paths
-    (`WEIR_TOKEN` → `hub.token`). Raises `SettingsError` for unknown names and values of wrong type or size.
+    (`WEIR_TOKEN` → `hub.token`); `elsewhere` are sections of other processes, so that one file can serve all. Raises `SettingsError` for unknown names and values of wrong type or size.
     """
     settings = {s.path: s for section, struct in declared.items() for s in settings_of(section, struct)}
     raw: dict[str, Origin] = {}
     if file is not None:
-        raw.update(_from_file(Path(file), settings))
+        raw.update(_from_file(Path(file), settings, elsewhere))
     raw.update(_from_environment(environ or {}, settings, aliases or {}))
     for path, value in (flags or {}).items():
         if value is not None:
@@ -83,9 +84,15 @@ def convert(setting: Setting, origin: Origin) -> Any:
     except msgspec.ValidationError as error:
         want = setting.type_name + (f", {setting.bounds}" if setting.bounds else "")
         raise SettingsError(
-            f"{setting.path} = {setting.shown(origin.raw)!r} ({origin.source}): {str(error).split(' - ')[0]}",
+            f"{setting.path} = {setting.shown(origin.raw)!r} ({origin.source}): {_complaint(error, raw)}",
             hint=f"{setting.path} takes {want}: {setting.doc}",
         ) from None
+
+
+def _complaint(error: msgspec.ValidationError, raw: Any) -> str:
+    """msgspec's words. That text was found is no news: flags and environment have nothing else."""
+    told = str(error).split(" - ")[0]
+    return told.removesuffix(", got `str`") if isinstance(raw, str) else told
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -109,30 +116,41 @@ def _from_environment(
     return found
 
 
-def unknown_environment(environ: Mapping[str, str], known: Iterable[str]) -> list[str]:
-    """Names that look like settings and are none, each with the nearest known name."""
+def misspelt_environment(environ: Mapping[str, str], known: Iterable[str], ours: Iterable[str]) -> list[str]:
+    """Names that are none of the settings and nearly one, each with that: told, not refused, because others name
+    variables, too (Kubernetes one for each port of a service). `ours` are prefixes of names whose nearest setting can
+    be far off."""
     names = set(known)
-    return [
-        f"{name} is no setting of weir" + (f": {hint}" if (hint := nearest(name, names)) else "")
-        for name in sorted(environ)
-        if name.startswith("WEIR_") and name not in names and not name.endswith("_FILE")
-    ]
+    found = []
+    for name in sorted(environ):
+        if not name.startswith("WEIR_") or name in names or name.removesuffix("_FILE") in names:
+            continue
+        cutoff = 0.75 if name.startswith(tuple(ours)) else 0.9
+        if close := difflib.get_close_matches(name, names, n=1, cutoff=cutoff):
+            found.append(f"{name} is no setting of weir: did you mean {close[0]}?")
+    return found
 
 
 def _secret_file(file: str, name: str) -> str:
     try:
         return Path(file).read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise SettingsError(f"{name}_FILE: cannot read {file}: {error.strerror}") from error
+        raise SettingsError(
+            f"{name}_FILE: cannot read {file}: {error.strerror}", hint=f"the file holds the value of {name}"
+        ) from error
 
 
-def _from_file(file: Path, settings: Mapping[str, Setting]) -> dict[str, Origin]:
+def _from_file(file: Path, settings: Mapping[str, Setting], elsewhere: Collection[str]) -> dict[str, Origin]:
     document = _parse_file(file)
     sections = {path.split(".", 1)[0] for path in settings}
     found: dict[str, Origin] = {}
     for section, values in document.items():
+        if section not in sections and section in elsewhere:
+            continue
         if section not in sections:
-            raise SettingsError(f"{file}: unknown section {section!r}", hint=nearest(str(section), sections))
+            every = sections | set(elsewhere)
+            hint = nearest(str(section), every) or f"sections are {', '.join(sorted(every))}"
+            raise SettingsError(f"{file}: unknown section {section!r}", hint=hint)
         if not isinstance(values, dict):
             hint = f"put its settings below {section}:"
             raise SettingsError(f"{file}: section {section!r} is not a mapping", hint=hint)
@@ -140,7 +158,8 @@ def _from_file(file: Path, settings: Mapping[str, Setting]) -> dict[str, Origin]
             path = f"{section}.{str(name).replace('-', '_')}"
             if path not in settings:
                 known = [s.name for s in settings.values() if s.section == section]
-                raise SettingsError(f"{file}: unknown setting {path}", hint=nearest(str(name), known))
+                hint = nearest(str(name), known) or f"settings of {section} are {', '.join(known)}"
+                raise SettingsError(f"{file}: unknown setting {path}", hint=hint)
             found[path] = Origin(f"file {file}", value)
     return found
 
@@ -153,7 +172,9 @@ def _parse_file(file: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{file}: {error.strerror}", hint="--config names a YAML file") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+        raise SettingsError(
+            f"{file}: not YAML: {' '.join(str(error).split())}", hint="write `capture:` and its settings below it"
+        ) from error
     if document is None:
         return {}
     if not isinstance(document, dict):

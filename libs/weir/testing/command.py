@@ -88,7 +88,7 @@ class Weir:
         """Run to the end."""
         done = subprocess.run(
             [*before, sys.executable, "-m", module, *argv], cwd=self.folder, env={**self.env, **(env or {})},
-            input=stdin, capture_output=True, timeout=DEADLINE_S,
+            input=stdin, capture_output=True, timeout=DEADLINE_S, check=False,
         )
         return Result(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 

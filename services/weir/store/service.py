@@ -116,7 +116,9 @@ class StoreService(Service):
                     await self._rest()
             except TimeoutError:
                 self.context.notes["store"] = "stopped before the archive had all that was read"
-                self.context.counts.add("store.not_kept", sum(self._lag().values()))
+                # On a log that lasts they are not marked, and the next process inserts them.
+                count = self.context.counts.lose if self.context.embedded else self.context.counts.add
+                count("store.not_kept", sum(self._lag().values()))
             finally:
                 watch.cancel()
 

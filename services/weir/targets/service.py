@@ -7,7 +7,7 @@ import secrets
 from weir.bus.api import Record
 from weir.bus.topics import CONTROL, ENDPOINTS, RULES
 from weir.model.control import Control, EndpointRecord, Rule
-from weir.runtime.service import Service
+from weir.runtime.service import Context, Service
 from weir.targets.settings import TargetsSettings
 from weir.targets.static import changes, control_document, endpoint_key, endpoint_records
 
@@ -24,6 +24,11 @@ class TargetsService(Service):
 
     settings: TargetsSettings
 
+    def __init__(self, settings: TargetsSettings, context: Context) -> None:
+        super().__init__(settings, context)
+        # What is no target or name is told before anything starts.
+        endpoint_records(settings)
+
     async def run(self) -> None:
         context = self.context
         bus = context.bus
@@ -35,6 +40,7 @@ class TargetsService(Service):
             previous: Control | None = control_table.get(key)
             document = control_document(self.settings, previous, secrets.token_bytes(16))
             await self._publish_rules(document)
+            await bus.flush()
             if document != previous:
                 await bus.publish(CONTROL, [Record(key, document)])
             await bus.flush()

@@ -23,7 +23,7 @@ def control_document(settings: TargetsSettings, previous: Control | None, random
     wanted = Control(
         generation=previous.generation if previous else 1,
         outline=not settings.static,
-        targets=[_checked(text) for text in settings.static],
+        targets=[text for text in settings.static if _target(text)],
         sample_rate=settings.sample_rate,
         bodies=settings.bodies,
         body_limit=settings.body_limit,
@@ -49,7 +49,7 @@ def endpoint_records(settings: TargetsSettings, known: Iterable[EndpointRecord] 
             port=target.port or 0,
             targeted=True,
         )
-        for number, target in enumerate(parse_target(text) for text in settings.static)
+        for number, target in enumerate(_target(text) for text in settings.static)
         if target.network is not None
     ]
     records += [parse_name(text, number) for number, text in enumerate(settings.names)]
@@ -85,6 +85,8 @@ def changes(
     return [record for key, record in by_key.items() if have.get(key) != record], stale
 
 
-def _checked(text: str) -> str:
-    parse_target(text)
-    return text
+def _target(text: str) -> Target:
+    try:
+        return parse_target(text)
+    except SettingsError as error:
+        raise SettingsError(f"targets.static: {error.message}", hint=error.hint) from None

@@ -8,7 +8,7 @@ import pytest
 
 from weir.errors import SettingsError
 from weir.settings import load, settings_of
-from weir.settings.load import unknown_environment
+from weir.settings.load import misspelt_environment
 
 
 class Capture(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,10 +103,24 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 
 def test_an_unknown_variable_gets_the_nearest_name() -> None:
     known = [s.env for s in settings_of("capture", Capture)]
-    assert unknown_environment({"WEIR_CAPTURE_SNAPLNE": "1", "HOME": "/"}, known) == [
+    assert misspelt_environment({"WEIR_CAPTURE_SNAPLNE": "1", "HOME": "/"}, known, ["WEIR_CAPTURE_"]) == [
         "WEIR_CAPTURE_SNAPLNE is no setting of weir: did you mean WEIR_CAPTURE_SNAPLEN?"
     ]
-    assert unknown_environment({"WEIR_CAPTURE_SNAPLEN": "1"}, known) == []
+    assert misspelt_environment({"WEIR_CAPTURE_SNAPLEN": "1"}, known, ["WEIR_CAPTURE_"]) == []
+
+
+@pytest.mark.parametrize("name", ["WEIR_STORE_LISTEN", "WEIR_HUB_SERVICE_HOST", "WEIR_DEMO_PORT", "WEIR_HUB_TOKEN_FILE"])
+def test_what_others_name_is_no_typing_error(name: str) -> None:
+    known = ["WEIR_HUB_LISTEN", "WEIR_HUB_TOKEN", "WEIR_RUNTIME_LISTEN"]
+    assert misspelt_environment({name: "1"}, known, ["WEIR_HUB_", "WEIR_RUNTIME_"]) == []
+
+
+def test_one_file_serves_processes_with_other_sections(tmp_path: Path) -> None:
+    file = tmp_path / "weir.yaml"
+    file.write_text("decode:\n  max_flows: 5\ncapture:\n  snaplen: 100\n")
+    assert load(DECLARED, file=file, elsewhere=["decode"])["capture"].snaplen == 100
+    with pytest.raises(SettingsError, match="unknown section 'decode'"):
+        load(DECLARED, file=file)
 
 
 def test_names_follow_from_the_declaration() -> None:
