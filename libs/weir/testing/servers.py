@@ -126,7 +126,7 @@ def serving(where: Namespace, server: Callable[[], contextlib.AbstractAsyncConte
 
 @contextlib.asynccontextmanager
 async def dns_server(address: str, port: int = 53) -> AsyncIterator[None]:
-    """The demo's: knows every name that does not begin with `no`, as 192.0.2.7."""
+    """The demo's: knows every name of `demo.svc` that does not begin with `no`, as 192.0.2.7."""
 
     async def lookup(name: str) -> str | None:
         return None if name.startswith("no") else "192.0.2.7"

@@ -44,7 +44,7 @@ def test_connections_and_names_and_no_payload(pair: Pair, watch: Any, tmp_path: 
         curl(pair, f"http://{server.address}:{PORT}/secret", 7)
         curl(pair, f"http://[{server.address6}]:{PORT}/secret", 3)
         with serving(server, lambda: dns_server(server.address)), client.entered():
-            dns.query.udp(dns.message.make_query("shop.example", "A"), server.address, timeout=10)
+            dns.query.udp(dns.message.make_query("shop.demo.svc", "A"), server.address, timeout=10)
         (asked,) = weir.wait_for(lambda found: len(found) > 0, protocol="dns")
         entries = weir.wait_for(
             lambda found: len(flows(found, server.address)) >= 7 and len(flows(found, server.address6)) >= 3
@@ -53,7 +53,7 @@ def test_connections_and_names_and_no_payload(pair: Pair, watch: Any, tmp_path: 
         assert weir.get("health")["losses"] == []
         assert weir.interrupt() == 0
         summary = weir.output()
-    assert (asked["dns_name"], asked["dns_answers"]) == ("shop.example", ["192.0.2.7"])
+    assert (asked["dns_name"], asked["dns_answers"]) == ("shop.demo.svc", ["192.0.2.7"])
     assert {entry["protocol"] for entry in entries if entry["kind"] != "flow"} == {"dns"}
     for entry in flows(entries, server.address) + flows(entries, server.address6):
         assert entry["direction"] == "syn"
