@@ -26,6 +26,7 @@ from weir.cli.offline import STAGES, Offline, with_files
 from weir.cli.render.entries import Renderer, renderer, wants_color
 from weir.errors import SettingsError, SourceError
 from weir.model.entry import EntryMap
+from weir.runtime.collector import settle
 from weir.runtime.process import load_settings, sections
 
 USAGE = "weir read FILE… [options]"
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         flags["targets.names"] = args.name
     offline = Offline(load_settings(list(STAGES), flags, args.config))
     reading = Reading(args, renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout)), offline)
+    settle()
     try:
         interrupted = asyncio.run(reading.all())
     except SourceError:

@@ -27,6 +27,7 @@ from weir.cli.flags import add_settings, flags_of
 from weir.cli.report import watch
 from weir.cli.stages import STAGES
 from weir.errors import SettingsError
+from weir.runtime.collector import settle
 from weir.runtime.process import load_settings, make_host, sections, set_up_logging
 from weir.settings.load import nearest
 
@@ -64,5 +65,7 @@ def run(args: argparse.Namespace) -> int:
             hint="add --bus.url HOST:PORT (`make kafka` starts a broker); `weir up` runs everything in one process",
         )
     set_up_logging(loaded["runtime"].log_level)
-    asyncio.run(watch(make_host(stages, loaded)))
+    host = make_host(stages, loaded)
+    settle()
+    asyncio.run(watch(host))
     return 0

@@ -58,8 +58,7 @@ class Json(Renderer):
         self._encode: Callable[[EntryMap], bytes] = msgspec.json.Encoder().encode
 
     def entry(self, entry: EntryMap) -> None:
-        self.out.write(self._encode(entry).decode())
-        self.out.write("\n")
+        self.out.write(self._encode(entry).decode() + "\n")
 
 
 class Table(Renderer):
