@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from weir.errors import PermissionMissing, SourceError
@@ -13,9 +14,22 @@ CAP_NET_RAW = 13
 """Bit in CapEff (linux/capability.h): packet sockets, their rings and classic BPF need no more."""
 
 
-def require_capture() -> None:
-    """Return if live capture is possible here, else raise PermissionMissing or SourceError."""
+def require_capture(interfaces: Iterable[str] = ()) -> None:
+    """Return if live capture (on these interfaces) is possible here, else raise PermissionMissing or SourceError."""
     open_packet_socket().close()
+    for interface in interfaces:
+        interface_index(interface)
+
+
+def interface_index(interface: str) -> int:
+    """The kernel's number of an interface, 0 for `any`; SourceError with those that there are."""
+    if interface == "any":
+        return 0
+    try:
+        return socket.if_nametoindex(interface)
+    except OSError:
+        names = ", ".join(name for _, name in socket.if_nameindex())
+        raise SourceError(f"there is no interface {interface!r}", hint=f"interfaces here are any, {names}") from None
 
 
 def open_packet_socket() -> socket.socket:

@@ -19,6 +19,7 @@ from weir.capture.bpf.expression import Choice, choice
 from weir.capture.bpf.libpcap import UnavailableError, compile_expression, version
 from weir.capture.bpf.program import REJECT, Program, accept, from_network_header
 from weir.capture.own import OWN_ENDS, own_ends
+from weir.capture.permission import interface_index
 from weir.capture.ring import Ring
 from weir.capture.settings import CaptureSettings
 from weir.capture.tpacket import PacketRing, RingBlock
@@ -132,13 +133,7 @@ class AfPacketSource:
         if lane.interface == "any":
             lane.packets.bind(0)
             return
-        try:
-            index = socket.if_nametoindex(lane.interface)
-        except OSError:
-            names = ", ".join(name for _, name in socket.if_nameindex())
-            raise SourceError(
-                f"there is no interface {lane.interface!r}", hint=f"interfaces here are any, {names}"
-            ) from None
+        index = interface_index(lane.interface)
         kind = lane.packets.hardware_type(lane.interface)
         if kind == _ARPHRD_LOOPBACK:
             lane.packets.ignore_outgoing()

@@ -17,11 +17,14 @@ import asyncio
 import sys
 from typing import Any
 
+from weir.capture.permission import require_capture
+from weir.capture.sources import choose
 from weir.cli.args import Parser
 from weir.cli.flags import add_settings, flags_of
 from weir.cli.report import watch
 from weir.cli.stages import STAGES
 from weir.errors import PermissionMissing
+from weir.runtime.collector import settle
 from weir.runtime.process import load_settings, make_host, sections, set_up_logging
 from weir.settings import Loaded
 
@@ -82,7 +85,11 @@ def _load(args: argparse.Namespace, flags: dict[str, Any]) -> Loaded:
 
 
 async def _up(loaded: Loaded, shared: dict[str, Any], note: str = "") -> int:
+    if choose(loaded["capture"]).live:
+        # Before a page is announced that would show nothing.
+        require_capture(loaded["capture"].interfaces)
     host = make_host(list(STAGES.values()), loaded, shared=shared)
+    settle()
     if note:
         host.hosted[0].service.context.notes["demo"] = note
     if not loaded["targets"].static:
@@ -93,7 +100,6 @@ async def _up(loaded: Loaded, shared: dict[str, Any], note: str = "") -> int:
 
 async def _demo(args: argparse.Namespace, flags: dict[str, Any]) -> int:
     """Watch the demo application live, or its recording where this process may not capture."""
-    from weir.capture.permission import require_capture
     from weir.cli.demo import RECORDING, Demo, recorded_endpoints, recorded_targets
     from weir.targets.service import KNOWN_ENDPOINTS
 
