@@ -85,7 +85,7 @@ class Decoder:
         self.counts = Counts() if counts is None else counts
         self.admits = admits
         """Whether a conversation has an end whose payload is wanted; None: `filter` has seen to that."""
-        self.maker = EntryMaker(names or Nameless(), instance=instance, cluster=cluster)
+        self.maker = EntryMaker(Nameless() if names is None else names, instance=instance, cluster=cluster)
         self.identifier = Identifier(dissectors)
         self.talk = Conversations(settings, self.identifier, self.maker, self.counts)
         self.flows: dict[bytes, Flow] = {}

@@ -7,6 +7,7 @@ import pytest
 
 from weir.decode.core import Decoder, Malformed
 from weir.decode.settings import DecodeSettings
+from weir.directory import Directory
 from weir.dissect.api import Exchange, Probe
 from weir.dissect.flow_fields import FLOW_FIELDS
 from weir.model.control import EndpointRecord, Redaction
@@ -508,6 +509,15 @@ def test_a_flow_without_a_targeted_end_is_refused():
     assert run.exchanges == []
     assert run.flows[0]["undecoded"] == "not targeted"
     assert run.decoder.counts["decode.leaked"] == 1
+
+
+def test_names_that_are_not_known_yet_are_used_as_soon_as_they_are():
+    names = Directory()
+    run = Run(names=names)
+    names.put(b"1", EndpointRecord(address="10.0.0.2", uid="1", name="shop"))
+    run.feed(*conversation())
+    run.end()
+    assert {entry["dst"]["name"] for entry in run.entries} == {"shop"}
 
 
 def test_two_copies_of_a_connection_give_everything_once_in_either_order():
