@@ -16,7 +16,7 @@ from weir.model.packets import PacketBlock
 from weir.runtime.service import Service
 
 _CONTROL_WAIT_S = 2.0
-"""How long capture waits for the control document before it begins with the outline."""
+"""How long a live source waits for the control document before it begins with the outline."""
 _STOP_WAIT_S = 3.0
 """How long a file's block may wait for a full or absent bus once the process is told to stop."""
 
@@ -45,13 +45,20 @@ class CaptureService(Service):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _wait_for_control(self, known: asyncio.Event) -> None:
-        """A bus that is away must not keep packets from being captured, so this wait is short."""
+    async def _wait_for_control(self, source: Source, known: asyncio.Event) -> None:
+        """A bus that is away must not keep live packets from being captured, so their wait is short. A file stays as
+        it is: what is wanted of it is known before it is read."""
+        if not source.live:
+            self.context.notes["capture.control"] = "waits for the control document (`targets` makes it)"
         waiting = [asyncio.ensure_future(e.wait()) for e in (known, self.context.stop)]
-        await asyncio.wait(waiting, timeout=_CONTROL_WAIT_S, return_when=asyncio.FIRST_COMPLETED)
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        try:
+            limit = _CONTROL_WAIT_S if source.live else None
+            await asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self.context.notes.pop("capture.control", None)
+            for task in waiting:
+                task.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
 
     async def _follow(self, source: Source, known: asyncio.Event) -> None:
         """Hand every change of the control document to the source."""
@@ -62,14 +69,17 @@ class CaptureService(Service):
                 version = table.version
                 control = table.get(key)
                 source.follow(control if isinstance(control, Control) else OUTLINE)
-                known.set()
+                if source.live or control is not None:
+                    known.set()
                 await table.changed(version)
         finally:
             await table.close()
 
     async def _pump(self, source: Source, known: asyncio.Event) -> None:
         bus = self.context.bus
-        await self._wait_for_control(known)
+        await self._wait_for_control(source, known)
+        if not (source.live or known.is_set()):
+            return
         async with contextlib.aclosing(source.blocks()) as blocks:
             async for block in blocks:
                 record = self._record(block)

@@ -34,6 +34,7 @@ from weir.dissect.registry import Registry
 from weir.errors import Quarantined, WeirError
 from weir.model.control import OUTLINE, Control
 from weir.model.entry import EntryMap
+from weir.runtime.generation import ControlGate
 from weir.runtime.quarantine import Quarantine
 from weir.runtime.service import Context, Service
 
@@ -85,8 +86,10 @@ class DecodeService(Service):
 
     async def run(self) -> None:
         context = self.context
-        self._endpoints = await context.bus.table(ENDPOINTS)
+        # In this order: whoever knows a document knows the endpoints that were published before it.
         self._controls = await context.bus.table(CONTROL)
+        self._endpoints = await context.bus.table(ENDPOINTS)
+        self._gate = ControlGate(context, self.name, self._controls, self.settings.control_wait_s)
         self._follow_tables()
         self._stream = stream = context.bus.stream(
             SEGMENTS, group=f"{context.instance}.decode", member=context.process,
@@ -110,15 +113,19 @@ class DecodeService(Service):
             await _close(self._endpoints, self._controls)
 
     async def _work(self, stream: Stream) -> None:
+        held = False
         async for batch in stream:
             shard = self._shards.get(batch.partition)
-            if shard is None:
+            if shard is None or held:
                 continue
             async with shard.lock:
+                good = await self._gate.hold(await self._quarantine.sift(SEGMENTS, batch))
+                # Told to stop in front of a record: nothing behind it may be taken.
+                held = good.next_offset != batch.next_offset
                 self._follow_tables()
                 for overtaken in stream.overtaken():
                     self.context.counts.lose("decode.overtaken", overtaken.records)
-                await self._take(shard, await self._quarantine.sift(SEGMENTS, batch))
+                await self._take(shard, good)
                 if self.context.clock.monotonic() >= shard.due:
                     await self._checkpoint(shard)
 

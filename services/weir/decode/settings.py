@@ -49,6 +49,14 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     identify_tries: Annotated[
         int, msgspec.Meta(description="Segments at which a joined conversation is tried again", ge=1)
     ] = 32
+    control_wait_s: Annotated[
+        float,
+        msgspec.Meta(
+            description="How long segments wait for the control document under which they were made; then what is "
+            "known holds",
+            ge=0, le=25,
+        ),
+    ] = 10.0
     snapshot_interval_s: Annotated[
         float, msgspec.Meta(description="How often state is saved and input is marked", gt=0)
     ] = 5.0

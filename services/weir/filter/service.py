@@ -10,6 +10,7 @@ from weir.bus.api import Batch, Stream, Table
 from weir.bus.topics import CONTROL, DEAD, ENDPOINTS, PACKETS, SEGMENTS
 from weir.filter.core import FilterCore
 from weir.filter.settings import FilterSettings
+from weir.runtime.generation import ControlGate
 from weir.runtime.quarantine import Quarantine
 from weir.runtime.service import Context, Service
 
@@ -33,7 +34,9 @@ class FilterService(Service):
         context = self.context
         bus = context.bus
         core = FilterCore(self.settings, shards=bus.partitions(SEGMENTS), counts=context.counts)
-        endpoints, control = await bus.table(ENDPOINTS), await bus.table(CONTROL)
+        # In this order: whoever knows a document knows the endpoints that were published before it.
+        control = await bus.table(CONTROL)
+        endpoints = await bus.table(ENDPOINTS)
         stream = bus.stream(
             PACKETS, group=f"{context.instance}.filter", member=context.process, on_revoked=self._on_revoked
         )
@@ -57,16 +60,22 @@ class FilterService(Service):
         self, core: FilterCore, stream: Stream, endpoints: Table, control: Table, group: asyncio.TaskGroup
     ) -> None:
         quarantine = Quarantine(self.context, self.name)
+        gate = ControlGate(self.context, self.name, control, self.settings.control_wait_s)
         seen = (-1, -1)
+        held = False
         async for batch in stream:
+            if held:
+                continue
             async with self._busy:
+                good = await gate.hold(await quarantine.sift(PACKETS, batch))
+                # Told to stop in front of a record: nothing behind it may be marked.
+                held = good.next_offset != batch.next_offset
                 if seen != (endpoints.version, control.version):
                     seen = endpoints.version, control.version
                     core.configure(control.get(self.context.instance.encode()), endpoints.items())
                     self._tell(core.policy.wrong)
                 for overtaken in stream.overtaken():
                     self.context.counts.lose("filter.overtaken", overtaken.records)
-                good = await quarantine.sift(PACKETS, batch)
                 await self._process(core, good)
                 await self._settled()
                 self._settling = group.create_task(self._settle(stream, good))

@@ -24,6 +24,14 @@ class FilterSettings(msgspec.Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1024, le=16_777_216, description="Conversations that keep their decision when the share changes."),
     ] = 65_536
+    control_wait_s: Annotated[
+        float,
+        Meta(
+            ge=0, le=25,
+            description="Seconds that packets wait for the control document under which they were captured; then what "
+            "is known holds.",
+        ),
+    ] = 10.0
     fragments_bytes: Annotated[
         int, Meta(ge=65_536, le=1 << 30, description="Bytes of fragments that may wait for the others.")
     ] = 4 << 20

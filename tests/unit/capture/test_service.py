@@ -90,6 +90,11 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
+async def documented(bus: Any) -> None:
+    """What a file waits for."""
+    await bus.publish(CONTROL, [Record(b"weir", Control(generation=1))])
+
+
 async def published(bus: MemoryBus, count: int) -> list[tuple[int, Any]]:
     stream, found = bus.stream(PACKETS, group=None), []
     async with asyncio.timeout(5):
@@ -105,6 +110,7 @@ async def test_a_file_is_published_to_its_end_and_the_service_returns(tmp_path: 
     path = tmp_path / "checkout.pcap"
     path.write_bytes(pcap([Packet(START + n, b"frame") for n in range(10)]))
     bus = MemoryBus(instance="weir", shards=4)
+    await documented(bus)
     context = Context(bus=bus)
     reading = asyncio.ensure_future(published(bus, 4))
     await asyncio.wait_for(CaptureService(CaptureSettings(files=(str(path),), rings=2), context).run(), 5)
@@ -154,6 +160,7 @@ async def test_a_file_does_not_hang_on_a_bus_that_is_away_when_told_to_stop(
     path = tmp_path / "x.pcap"
     path.write_bytes(pcap([Packet(START, b"frame")] * 7))
     context = Context(bus=AwayBus(instance="weir", shards=1))
+    await documented(context.bus)
     running = asyncio.ensure_future(CaptureService(CaptureSettings(files=(str(path),)), context).run())
     await until(lambda: context.counts["capture.read"] == 7)
     await asyncio.sleep(0)
@@ -200,10 +207,37 @@ async def test_a_bus_without_control_does_not_hold_capture_up(
     await asyncio.wait_for(running, 5)
 
 
+async def test_a_file_waits_for_a_control_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_CONTROL_WAIT_S", 0.0)
+    path = tmp_path / "x.pcap"
+    path.write_bytes(pcap([Packet(START, b"frame")]))
+    bus = MemoryBus(instance="weir", shards=1)
+    context = Context(bus=bus)
+    running = asyncio.ensure_future(CaptureService(CaptureSettings(files=(str(path),)), context).run())
+    await until(lambda: "capture.control" in context.notes)
+    assert not context.counts
+    await documented(bus)
+    await asyncio.wait_for(running, 5)
+    assert context.counts["capture.packets"] == 1
+    assert not context.notes
+
+
+async def test_a_file_without_a_control_document_is_not_read_when_told_to_stop(tmp_path: Path) -> None:
+    path = tmp_path / "x.pcap"
+    path.write_bytes(pcap([Packet(START, b"frame")]))
+    context = Context(bus=MemoryBus(instance="weir", shards=1))
+    running = asyncio.ensure_future(CaptureService(CaptureSettings(files=(str(path),)), context).run())
+    await until(lambda: "capture.control" in context.notes)
+    context.stop.set()
+    await asyncio.wait_for(running, 5)
+    assert not context.counts
+
+
 async def test_a_lying_file_ends_and_what_was_before_is_published(tmp_path: Path) -> None:
     path = tmp_path / "x.pcap"
     path.write_bytes(pcap([Packet(START, b"frame")]) + struct.pack("<IIII", 0, 0, 1 << 31, 0))
     context = Context(bus=MemoryBus(instance="weir", shards=1))
+    await documented(context.bus)
     await asyncio.wait_for(CaptureService(CaptureSettings(files=(str(path),)), context).run(), 5)
     assert context.counts["capture.packets"] == 1
     assert context.counts["lost.capture.length"] == 1

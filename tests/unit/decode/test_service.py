@@ -324,6 +324,28 @@ async def test_a_newer_version_is_waited_for_with_the_mark_held(monkeypatch):
     assert await rig.records(DEAD) == []
 
 
+async def test_segments_wait_for_the_document_under_which_they_were_made():
+    rig = Rig()
+    c = Connection()
+    async with rig.decoding(OFTEN) as context:
+        await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER), *c.close(), end=True, generation=5)
+        await until(lambda: "decode.generation" in context.notes)
+        assert rig.marks() == {}
+        await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=5))])
+        await until(lambda: rig.marks() == {0: 1})
+    assert "decode.control_late" not in context.counts
+
+
+async def test_nothing_behind_what_is_held_is_taken_when_told_to_stop():
+    rig = Rig()
+    c = Connection()
+    async with rig.decoding(OFTEN) as context:
+        await rig.publish(*c.open(), generation=5)
+        await until(lambda: "decode.generation" in context.notes)
+        await rig.publish(*c.close())
+    assert rig.marks().get(0, 0) == 0
+
+
 async def test_a_shard_is_handed_over_with_its_state():
     rig = Rig(shards=2)
     connections = [Connection(directed(sport=41000 + shard)) for shard in (0, 1)]

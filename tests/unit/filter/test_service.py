@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import msgpack
+import msgspec
 import pytest
 
 from weir.bus.api import Received, Record
@@ -238,3 +239,21 @@ async def test_two_filters_share_the_partitions() -> None:
     for bus in buses:
         await bus.stop()
     broker.close()
+
+
+async def test_a_control_document_that_comes_late_is_waited_for(bus: MemoryBus, segments: Segments) -> None:
+    async with running(bus) as context:
+        await publish(bus, msgspec.structs.replace(packets(0), generation=1))
+        await until(lambda: "filter.generation" in context.notes)
+        await control(bus)
+        await until(lambda: len(segments.payloads()) == 2)
+    assert "filter.control_late" not in context.counts
+
+
+async def test_what_is_held_when_told_to_stop_is_not_marked(bus: MemoryBus, segments: Segments) -> None:
+    async with running(bus) as context:
+        await publish(bus, msgspec.structs.replace(packets(0), generation=1))
+        await until(lambda: "filter.generation" in context.notes)
+        await publish(bus, packets(1))
+    assert bus.broker.topic("weir", PACKETS).groups["weir.filter"].marks.get(0, 0) == 0
+    assert segments.payloads() == []
