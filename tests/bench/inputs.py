@@ -15,7 +15,7 @@ from pathlib import Path
 
 from measure import ROOT, Skip
 
-from weir.model.segments import ACK, FIN, PSH, SYN
+from weir.model.segments import ACK, FIN, PSH, RST, SYN
 from weir.testing.capturefiles import Packet, pcap
 from weir.testing.packets import START_NS, ethernet, ipv4, tcp
 
@@ -30,6 +30,8 @@ HEADER = 24
 """Bytes before the first record (see `weir.net.pcap`)."""
 SRC, DST = 14 + 12, 14 + 16
 """Where the addresses are in a frame of Ethernet and IPv4."""
+FLAGS = 14 + 20 + 13
+"""Where TCP's flags are in such a frame without IP options."""
 
 
 def packets(folder: Path, *, quick: bool) -> tuple[Path, int]:
@@ -64,6 +66,11 @@ def count(path: Path) -> int:
 def first(path: Path, n: int, out: Path) -> Path:
     """The first n packets of a file: what start-up costs."""
     return _write(out, path, islice(records(path), n))
+
+
+def openings(path: Path, out: Path) -> Path:
+    """What the kernel's classic filter lets through in outline: SYN, FIN and RST. (There is no DNS in the input.)"""
+    return _write(out, path, (both for both in records(path) if both[1][FLAGS] & (SYN | FIN | RST)))
 
 
 def copies(path: Path, times: int, folder: Path) -> list[Path]:

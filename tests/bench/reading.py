@@ -14,6 +14,8 @@ ANCHOR = Path(__file__).with_name("anchor_dpkt.py")
 PACKETS_PER_CPU_S = 60_000
 HELP_S = 0.2
 REPEATED, QUICK_REPEATED = 10, 3
+OUTLINE = 0.02
+"""Of the CPU of full decoding."""
 GROWTH = 1.15
 """Memory of ten files over that of one, at most: what is left to the allocator's mood."""
 START_PACKETS = 10
@@ -65,4 +67,25 @@ def usage(run: Run) -> Iterator[Figure]:
     yield Figure(
         case="help", what="weir --help, the fastest of five", value=fastest, unit="s", budget=f"<= {HELP_S} s",
         holds=fastest <= HELP_S, note=f"{cpu.cpu_s:.2f} CPU-s",
+    )
+
+
+def outline(run: Run) -> Iterator[Figure]:
+    """What is paid without targets, start-up apart: for all packets, and for those that the kernel's filter lets in."""
+    few = inputs.first(run.packets, START_PACKETS, run.folder / "few.pcap")
+    behind = inputs.openings(run.packets, run.folder / "openings.pcap")
+    less = (*READ, "--targets.static", "")
+    full, all_of_it, passed, start = alternating(
+        run.times, (*READ, run.packets), (*less, run.packets), (*less, behind), (*less, few)
+    )
+    whole = full.cpu_s - start.cpu_s
+    passing, handed = (max(cost.cpu_s - start.cpu_s, 0.0) for cost in (passed, all_of_it))
+    yield Figure(
+        case="outline", what="CPU behind the kernel's filter", value=passing, unit="s", ratio=passing / whole,
+        anchor="full decoding", budget=f"<= {OUTLINE} x", holds=passing <= OUTLINE * whole,
+        note="the kernel's own part is not in it",
+    )
+    yield Figure(
+        case="outline", what="CPU if all packets are handed over", value=handed, unit="s", ratio=handed / whole,
+        anchor="full decoding",
     )

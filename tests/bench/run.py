@@ -14,14 +14,23 @@ import tempfile
 from pathlib import Path
 
 import inputs
+import joined
+import live
 import msgspec
 import reading
+import storing
 from measure import Case, Figure, Run, Skip, machine
 
 CASES: dict[str, Case] = {
     "read": reading.read,
     "memory": reading.memory,
     "help": reading.usage,
+    "outline": reading.outline,
+    "bus": joined.bus,
+    "kafka": joined.kafka,
+    "store": storing.store,
+    "latency": live.latency,
+    "capture": live.capture,
 }
 
 
@@ -54,7 +63,8 @@ def _measure(name: str, run: Run, *, json: bool) -> None:
     except Skip as why:
         _tell(json, {"case": name, "skipped": str(why)}, f"{name:<8} skipped: {why}")
     except Exception as error:  # the others are still of interest
-        _tell(json, {"case": name, "failed": repr(error)}, f"{name:<8} failed: {error!r}")
+        why = " ".join([repr(error), *getattr(error, "__notes__", ())])
+        _tell(json, {"case": name, "failed": why}, f"{name:<8} failed: {why}")
 
 
 def line(figure: Figure) -> str:

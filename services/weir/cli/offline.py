@@ -44,11 +44,11 @@ class Offline:
         targets = loaded["targets"]
         self.control: Control = control_document(targets, None, secrets.token_bytes(16))
         endpoints = [(endpoint_key(record), record) for record in endpoint_records(targets)]
-        self._source = choose(loaded["capture"])(loaded["capture"], self.context)
-        self._source.follow(self.control)
-        self._filter = FilterCore(loaded["filter"], shards=1, counts=self.counts)
-        self._filter.configure(self.control, endpoints)
-        self._decoder = Decoder(
+        self.source = choose(loaded["capture"])(loaded["capture"], self.context)
+        self.source.follow(self.control)
+        self.filter = FilterCore(loaded["filter"], shards=1, counts=self.counts)
+        self.filter.configure(self.control, endpoints)
+        self.decoder = Decoder(
             loaded["decode"],
             names=_directory(endpoints),
             instance=runtime.instance,
@@ -57,16 +57,16 @@ class Offline:
         )
         limits = Limits(body=self.control.body_limit, keep_bodies=self.control.bodies)
         registry = Registry(limits, self.control.dissectors)
-        self._decoder.configure(registry, self.control.redaction, bodies=self.control.bodies)
+        self.decoder.configure(registry, self.control.redaction, bodies=self.control.bodies)
 
     async def entries(self) -> AsyncIterator[list[EntryMap]]:
         """Entries as they become complete, a list for each block of packets; the last ones come with the files' end."""
         offset = 0
-        async for block in self._source.blocks():
+        async for block in self.source.blocks():
             self.counts.add("capture.packets", block.count)
             out: list[EntryMap] = []
-            for record in self._filter.step(Received(0, offset, b"", block)):
-                out += self._decoder.feed(record.value)
+            for record in self.filter.step(Received(0, offset, b"", block)):
+                out += self.decoder.feed(record.value)
             offset += 1
             yield out
 
