@@ -6,6 +6,7 @@ Cookies are not repeated as fields: they are in the headers, where they are mask
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -31,6 +32,8 @@ HTTP_FIELDS = (
     Field("response_body_size", int, "Bytes of the response's body, transfer coding undone, content coding not"),
 )
 
+_SHORT = 256
+"""Characters of a name or value of a query whose decoded form is remembered."""
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://([^/?#]*)(.*)", re.DOTALL)
 
 
@@ -94,6 +97,14 @@ def query_map(query: str) -> dict[str, str]:
 def _unquote(text: str) -> str:
     if "+" in text:
         text = text.replace("+", " ")
-    if "%" in text:
-        return unquote_to_bytes(text).decode("utf-8", "replace")
-    return text
+    if "%" not in text:
+        return text
+    return _remembered(text) if len(text) <= _SHORT else _decoded(text)
+
+
+def _decoded(text: str) -> str:
+    return unquote_to_bytes(text).decode("utf-8", "replace")
+
+
+_remembered = lru_cache(1024)(_decoded)
+"""The same few values come again and again, and undoing %xx is slow. Short ones only: that bounds the memory."""
