@@ -384,8 +384,7 @@ async def test_a_port_in_use_is_told(tmp_path: Path) -> None:
 
 async def test_hub_alone_has_no_memory(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as refused:
-        async with world(tmp_path, store=None):
-            pass
+        HubService(HUB, World(tmp_path).context()).check()
     assert "weir run store hub" in refused.value.hint
 
 

@@ -68,6 +68,8 @@ class Host:
                 node=node, shared=self._shared, embedded=embedded,
             )
             self.hosted.append(Hosted(service(stage_settings, context)))
+        for hosted in self.hosted:
+            hosted.service.check()
         contexts = [hosted.service.context for hosted in self.hosted]
         self.totals = Totals(process, [s.name for s, _ in stages], self._clock, contexts)
         self._shared["metrics_text"] = self._metrics_text

@@ -61,6 +61,9 @@ class Service(ABC):
         self.settings = settings
         self.context = context
 
+    def check(self) -> None:  # noqa: B027 (most stages have nothing to say)
+        """Raise what is wrong between the stages of this process; called when all are made, before anything starts."""
+
     @abstractmethod
     async def run(self) -> None:
         """Work until `context.stop` is set (or the input ends), then drain: finish, flush, mark, return."""

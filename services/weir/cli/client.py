@@ -114,7 +114,8 @@ class Hub:
             except msgspec.DecodeError:
                 told = {}
             said = f": {told['error']}" if told.get("error") else ""
-            raise HubError(f"the hub at {self.base} answered {status}{said}", hint=str(told.get("hint", "")))
+            hint = told.get("hint") or "is this the address of a hub? name it with --hub URL"
+            raise HubError(f"the hub at {self.base} answered {status}{said}", hint=str(hint))
 
     def _away(self, error: Exception) -> HubError:
         why = str(error) or "no answer in time"

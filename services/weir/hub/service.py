@@ -16,7 +16,7 @@ from weir.hub.auth import Gate
 from weir.hub.guard import Guard
 from weir.hub.listen import listening
 from weir.hub.settings import HubSettings
-from weir.hub.token import TOKEN_FILE, token_of
+from weir.hub.token import TOKEN_FILE, check_token, token_of
 from weir.runtime.probes import split_listen
 from weir.runtime.service import Context, Service
 
@@ -38,8 +38,14 @@ class HubService(Service):
     def __init__(self, settings: HubSettings, context: Context) -> None:
         super().__init__(settings, context)
         check_archive(settings.archive)
+        if settings.token:
+            check_token(settings.token, "hub.token")
         self._host, self._port = split_listen(settings.listen, "hub.listen")
         context.shared["archive.readers"] = True
+
+    def check(self) -> None:
+        if self.settings.archive == "memory" and "archive" not in self.context.shared:
+            raise memory_elsewhere("hub")
 
     async def run(self) -> None:
         context, settings = self.context, self.settings
@@ -68,8 +74,6 @@ class HubService(Service):
         shared: Archive | None = self.context.shared.get("archive")
         if shared is not None:
             return shared
-        if self.settings.archive == "memory":
-            raise memory_elsewhere("hub")
         return open_reader(self.settings.archive, data_dir)
 
     def _guard(self, token: str) -> Guard:

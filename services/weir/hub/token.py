@@ -15,7 +15,7 @@ TOKEN_FILE = "hub.token"
 def token_of(given: str, data_dir: Path) -> str:
     """The token in force; made and written with mode 0600 if there is none."""
     if given:
-        return _checked(given, "hub.token")
+        return check_token(given, "hub.token")
     path = data_dir / TOKEN_FILE
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -33,7 +33,7 @@ def token_of(given: str, data_dir: Path) -> str:
 def _read(path: Path) -> str:
     if path.stat().st_mode & 0o077:
         path.chmod(0o600)
-    return _checked(path.read_text(encoding="utf-8", errors="replace").strip(), str(path))
+    return check_token(path.read_text(encoding="utf-8", errors="replace").strip(), str(path))
 
 
 def _make(path: Path) -> str:
@@ -52,7 +52,8 @@ def _make(path: Path) -> str:
     return token
 
 
-def _checked(token: str, where: str) -> str:
+def check_token(token: str, where: str) -> str:
+    """The token, if it is one; SettingsError otherwise."""
     if not MIN_TOKEN <= len(token) <= MAX_TOKEN or not token.isprintable() or " " in token:
         raise SettingsError(
             f"{where}: a token is {MIN_TOKEN} to {MAX_TOKEN} printable characters without blanks",

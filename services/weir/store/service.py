@@ -54,10 +54,12 @@ class StoreService(Service):
         self._read_to: dict[int, int] = {}
         self._marked: dict[int, int] = {}
 
+    def check(self) -> None:
+        if self._only_mine and "archive.readers" not in self.context.shared:
+            raise memory_elsewhere("store")
+
     async def run(self) -> None:
         context = self.context
-        if self._only_mine and "archive.readers" not in context.shared:
-            raise memory_elsewhere("store")
         self._archive = archive = await self._open()
         self._stream = stream = context.bus.stream(
             ENTRIES, group=f"{context.instance}.store", member=context.process, on_revoked=self._revoked

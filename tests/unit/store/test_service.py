@@ -229,10 +229,10 @@ async def test_an_archive_that_refuses_ends_the_stage_with_one_clear_error() -> 
     await bus.stop(1)
 
 
-async def test_memory_alone_is_no_archive() -> None:
+def test_memory_alone_is_no_archive() -> None:
     bus = MemoryBus(instance="weir", shards=1)
     with pytest.raises(SettingsError) as refused:
-        await StoreService(StoreSettings(), Context(bus=bus)).run()
+        StoreService(StoreSettings(), Context(bus=bus)).check()
     assert "weir run store hub" in refused.value.hint
 
 

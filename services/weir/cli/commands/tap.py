@@ -88,10 +88,12 @@ async def _show_all(args: argparse.Namespace, render: Renderer, seen: Seen) -> N
         await _warn(hub)
         params = {"format": "json", "text": args.text, "protocol": ",".join(args.protocol)}
         async with hub.tail({k: v for k, v in params.items() if v}) as socket:
-            seen.tapped = True
             async for message in socket:
                 if message.type != aiohttp.WSMsgType.TEXT:
                     continue
+                if not seen.tapped:
+                    seen.tapped = True
+                    print(f"weir: following {hub.base}; ^C ends", file=sys.stderr)
                 if _show(msgspec.json.decode(message.data), render, seen, args.limit):
                     return
     raise HubError(f"the hub at {hub.base} ended the connection", hint="`weir status` tells whether it still runs")
