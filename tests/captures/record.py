@@ -14,7 +14,7 @@ from scenes.stage import CASES, START_NS, Case, Packets, stage
 from weir.testing.capturefiles import pcap
 
 HERE = Path(__file__).parent
-SCENES = ("http1",)
+SCENES = ("http1", "http1_odd", "http2", "grpc_calls", "dns", "tls", "flows")
 LIMIT = 64 << 10
 """Bytes of a capture: they are many, and they stay."""
 

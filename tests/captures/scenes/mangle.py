@@ -54,3 +54,9 @@ def repeated(packets: Packets, index: int, after_ns: int = 200_000) -> Packets:
 def snapped(packets: Packets, length: int) -> Packets:
     """As with `tcpdump -s length`."""
     return [p._replace(frame=p.frame[:length], wire=p.wire or len(p.frame)) for p in packets]
+
+
+def tagged(packets: Packets, *tags: tuple[int, int]) -> Packets:
+    """With VLAN tags (TPID and VLAN), the outer one first."""
+    inserted = b"".join(tpid.to_bytes(2, "big") + vlan.to_bytes(2, "big") for tpid, vlan in tags)
+    return [p._replace(frame=p.frame[:12] + inserted + p.frame[12:], wire=0) for p in packets]
