@@ -12,6 +12,7 @@ from aiohttp import web
 from weir.archive.api import ArchiveAway
 from weir.errors import WeirError
 from weir.hub.auth import Gate
+from weir.hub.page import refused_page
 from weir.hub.routes import ErrorAnswer
 from weir.query.structured import QueryError
 
@@ -41,6 +42,13 @@ def refusal(status: int, error: str, hint: str = "") -> web.Response:
     body = msgspec.json.encode(ErrorAnswer(error=error, hint=hint))
     headers = {"WWW-Authenticate": 'Bearer realm="weir"'} if status == 401 else None
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def unknown(request: web.Request, error: str) -> web.Response:
+    """For programs as JSON, for a person who opens the page as a page."""
+    if request.path.startswith("/api/") or "text/html" not in request.headers.get("Accept", ""):
+        return refusal(401, error, TOKEN_HINT)
+    return web.Response(status=401, text=refused_page(error), content_type="text/html")
 
 
 class Guard:
@@ -75,11 +83,14 @@ class Guard:
             )
         if request.method in ("GET", "HEAD") and "token" in request.query and "/api/" not in request.path:
             return self._sign_in(request)
+        return self._trespass(request, host)
+
+    def _trespass(self, request: web.Request, host: str) -> web.Response | None:
         if self._gate.bearer_ok(request.headers.get("Authorization", "")):
             return None
         if not self._gate.cookie_ok(request.cookies.get(self._cookie, "")):
             self.refused("token")
-            return refusal(401, "the token is missing or wrong", TOKEN_HINT)
+            return unknown(request, "the token is missing or wrong")
         if not self._same_origin(request, host):
             self.refused("origin")
             return refusal(403, "another page asked", "use the hub's own page, or a bearer token")
@@ -96,7 +107,7 @@ class Guard:
     def _sign_in(self, request: web.Request) -> web.Response:
         if not self._gate.token_ok(request.query["token"]):
             self.refused("token")
-            return refusal(401, "the token is wrong", TOKEN_HINT)
+            return unknown(request, "the token is wrong")
         clean = request.rel_url.without_query_params("token")
         # One slash: a path that begins with two would be another host's name.
         response = web.Response(status=303, headers={"Location": "/" + str(clean).lstrip("/\\")})

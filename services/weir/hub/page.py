@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from aiohttp import web
 
-from weir.hub.guard import Handler
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REFUSED = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>weir: not let in</title></head>
+<body><h1>weir</h1>
+<p>Not let in: {error}.</p>
+<p>Open the whole URL that weir printed when it started; it ends in <code>?token=…</code>.
+The token is also kept in <code>hub.token</code> in weir's data folder, or it is the <code>WEIR_TOKEN</code> that
+weir was started with.</p></body></html>
+"""
 
 MISSING = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>weir</title></head>
@@ -15,6 +27,11 @@ MISSING = """<!doctype html>
 <p>The API is at <a href="/api/v1/openapi.json">/api/v1/openapi.json</a>;
 <code>weir tap</code> follows live entries in a terminal.</p></body></html>
 """
+
+
+def refused_page(error: str) -> str:
+    """What a person reads who came without the token."""
+    return REFUSED.format(error=html.escape(error))
 
 
 def page_routes(static: Path) -> list[web.AbstractRouteDef]:

@@ -23,16 +23,18 @@ export function App() {
   useKeys({
     find: () => search.current?.focus(),
     pause: () => feed.pause(!feed.paused),
-    move: (step) => {
-      const age = selected ? feed.ring.ageOf(selected) : -1;
-      setSelected(feed.ring.at(Math.max(0, age < 0 ? 0 : age + step))?.id ?? selected);
-    },
+    // Keys may come faster than the page is drawn: what is chosen now is what the last key left.
+    move: (step) =>
+      setSelected((now) => {
+        const age = now ? feed.ring.ageOf(now) : -1;
+        return feed.ring.at(age < 0 ? 0 : Math.max(0, age + step))?.id ?? now;
+      }),
     escape: () => {
       setHelp(false);
       if (document.activeElement === search.current) search.current?.blur();
       else setSelected(undefined);
     },
-    help: () => setHelp(!help),
+    help: () => setHelp((shown) => !shown),
   });
 
   const followFlow = (flow: string) => {

@@ -93,16 +93,37 @@ test("who goes on after a pause gets history anew", async () => {
   expect(hub.wishes).toEqual([true, false]);
 });
 
+function returns(hub: FakeHub) {
+  for (const state of ["lost", "connecting", "live"] as const) hub.events.onState(state);
+}
+
 test("a connection that returns fills its gap from history", async () => {
   const { hub, feed, rows } = made();
   hub.events.onState("live");
+  await hub.answer([entry(2), entry(1)], "c");
+  await hub.answer([]);
+  expect(hub.asked.length).toBe(2);
+  returns(hub);
+  await hub.answer([entry(7), entry(2)], "c");
+  await hub.answer([]);
+  expect([feed.connection, rows()]).toEqual(["live", [7, 2, 1]]);
+});
+
+test("the list stays when weir returns without its history", async () => {
+  const { hub, rows } = made();
   await hub.answer([entry(1)]);
-  expect(hub.asked.length).toBe(1);
-  hub.events.onState("lost");
-  hub.events.onState("connecting");
-  hub.events.onState("live");
-  await hub.answer([entry(7), entry(1)]);
-  expect([feed.connection, rows()]).toEqual(["live", [7, 1]]);
+  returns(hub);
+  await hub.answer([entry(7)]);
+  expect(rows()).toEqual([7, 1]);
+});
+
+test("a gap that is too long to fill starts the list anew", async () => {
+  const { hub, rows } = made();
+  await hub.answer([entry(1)]);
+  returns(hub);
+  await hub.answer([entry(900), entry(899)], "c");
+  await hub.answer([]);
+  expect(rows()).toEqual([900, 899]);
 });
 
 test("what a slow page missed is told until history was loaded", async () => {

@@ -73,13 +73,17 @@ export class Feed {
     this.changed();
   }
 
-  /** History from its newest entry on, in place of the list. */
-  async reload(): Promise<void> {
+  /**
+   * History from its newest entry on, in place of the list. To mend is to keep the list where that leaves no gap: a
+   * weir that keeps history in memory has none after its restart, and what a reader looks at is all there is.
+   */
+  async reload(mend = false): Promise<void> {
     this.meanwhile = [];
     this.next = "";
-    await this.ask((entries, first) => {
+    await this.ask(({ entries, next }, first) => {
       if (first) {
-        this.ring.clear();
+        const joins = !next || entries.some((entry) => this.ring.get(entry.id));
+        if (!mend || !joins) this.ring.clear();
         this.counts.missed = 0;
       }
       this.add(entries);
@@ -90,20 +94,21 @@ export class Feed {
   /** The next older entries, if there are any and room for them. */
   async older(): Promise<void> {
     if (this.busy || !this.next || this.ring.full) return;
-    await this.ask((entries) => this.add(entries));
+    await this.ask(({ entries }) => this.add(entries));
   }
 
   /** Ask for pages until enough rows came of them; an answer that was overtaken by another wish is thrown away. */
-  private async ask(put: (entries: Entry[], first: boolean) => void): Promise<void> {
+  private async ask(put: (page: Page, first: boolean) => void): Promise<void> {
     const mine = ++this.asking;
     this.busy = true;
     try {
       let target = 0;
       for (let page = 0; page < PAGES; page += 1) {
-        const { entries, next } = await this.source.history(this.filter, this.next);
+        const found = await this.source.history(this.filter, this.next);
         if (mine !== this.asking) return;
+        const { next } = found;
         if (page === 0) target = (this.next ? this.ring.length : 0) + ENOUGH;
-        put(entries, page === 0);
+        put(found, page === 0);
         this.next = next ?? "";
         this.complete = !next;
         this.trouble = "";
@@ -142,7 +147,7 @@ export class Feed {
     if (state === "lost") this.wasLost = true;
     if (state === "live" && this.wasLost) {
       this.wasLost = false;
-      if (!this.paused) void this.reload();
+      if (!this.paused) void this.reload(true);
     }
     this.changed();
   }

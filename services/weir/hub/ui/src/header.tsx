@@ -14,9 +14,10 @@ interface Props {
 
 export function Header({ feed, search, onHelp }: Props) {
   const { filter, paused, connection, counts } = feed;
-  const change = (part: Partial<Filter>) => feed.follow({ ...filter, ...part });
+  // What is found comes a moment after it was typed: the rest of the filter may be another by then.
+  const change = (part: Partial<Filter>) => feed.follow({ ...feed.filter, ...part });
   const toggle = (name: string) => {
-    const { protocol } = filter;
+    const { protocol } = feed.filter;
     change({ protocol: protocol.includes(name) ? protocol.filter((one) => one !== name) : [...protocol, name] });
   };
   const state = connection === "lost" ? "lost" : paused ? "paused" : connection;

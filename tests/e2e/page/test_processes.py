@@ -1,0 +1,83 @@
+"""`weir up` as a person starts it, and the page at the URL that it prints."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.async_api import Browser, expect
+
+from weir.cli.demo import RECORDING
+from weir.testing.browsing import ROW, looking
+from weir.testing.servers import until
+
+pytestmark = pytest.mark.browser
+
+MAY_CAPTURE = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to capture")
+
+
+@contextmanager
+def weir_up(folder: Path, *arguments: str) -> Iterator[str]:
+    """Run it and give the URL that it prints."""
+    log = folder / "weir.log"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "weir.cli", "up", "--listen", "127.0.0.1:0", "--data", str(folder), *arguments],
+            env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        until(lambda: "?token=" in log.read_text(), "", 30)
+        found = re.search(r"http://\S+\?token=\S+", log.read_text())
+        assert found
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        print(log.read_text())
+
+
+async def test_a_capture_file_on_the_page(browser: Browser, tmp_path: Path) -> None:
+    with weir_up(tmp_path, "--file", str(RECORDING)) as url:
+        async with looking(browser, url) as page:
+            await page.get_by_label("Find text").fill("POST /orders")
+            await expect(page.locator(f"{ROW} .summary").first).to_contain_text("POST /orders")
+            times = await page.locator(f"{ROW} .time").evaluate_all(
+                "(cells) => cells.map((cell) => [cell.getBoundingClientRect().top, cell.title])"
+            )
+            assert [time for _, time in sorted(times)] == sorted((time for _, time in times), reverse=True)
+            await page.locator(ROW).first.click()
+            detail = page.get_by_role("complementary", name="Entry")
+            await expect(detail.get_by_role("region", name="Request")).to_contain_text("Bearer masked:")
+            await expect(detail.get_by_role("region", name="Request").locator("pre")).to_contain_text('"item"')
+            await expect(detail.get_by_role("region", name="Response")).to_contain_text("content-type")
+
+
+@MAY_CAPTURE
+@pytest.mark.root
+async def test_the_demo_is_watched_live(browser: Browser, tmp_path: Path) -> None:
+    with weir_up(tmp_path, "--demo") as url:
+        async with looking(browser, url) as page:
+            newest = page.locator(f"{ROW} .time").first
+            await newest.wait_for(timeout=30_000)
+            await expect(page.locator(".banner")).to_have_count(0)
+            seen = await newest.get_attribute("title")
+            await expect(newest).not_to_have_attribute("title", seen or "", timeout=20_000)
+            await page.get_by_role("button", name="grpc").click()
+            await expect(page.locator(f"{ROW} .protocol").first).to_have_text("grpc", timeout=20_000)
+            await expect(page.locator(f"{ROW} .summary").first).to_contain_text("demo.Payments/")
+
+
+@MAY_CAPTURE
+@pytest.mark.root
+async def test_without_a_target_only_connections_are_promised(browser: Browser, tmp_path: Path) -> None:
+    with weir_up(tmp_path, "--interface", "lo") as url:
+        async with looking(browser, url) as page:
+            await expect(page.locator(".banner").first).to_contain_text("Connections only, no payload; add --target")
