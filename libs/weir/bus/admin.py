@@ -165,7 +165,7 @@ def _refuse(todo: Plan, create: bool) -> None:
         )
     if todo.create and not create:
         names = ", ".join(want.name for want in todo.create)
-        raise BusError(f"missing topics: {names}", hint="`weir topics` creates them")
+        raise BusError(f"missing topics: {names}", hint="`weir topics --create` creates them")
 
 
 async def _existing(admin: Any, names: Sequence[str]) -> dict[str, Existing]:

@@ -140,6 +140,14 @@ def set_up_logging(level: str) -> None:
     aiokafka.setLevel(logging.DEBUG if level == "debug" else logging.WARNING)
     aiokafka.propagate = level == "debug"
     aiokafka.addHandler(logging.NullHandler())
+    if level != "debug":
+        logging.getLogger("asyncio").addFilter(_not_of_aiokafka)
+
+
+def _not_of_aiokafka(record: logging.LogRecord) -> bool:
+    """Whether asyncio tells something else than a request that aiokafka left behind when its broker went away."""
+    kind = record.exc_info[0] if record.exc_info else None
+    return kind is None or not kind.__module__.startswith("aiokafka.")
 
 
 def main(stages: Sequence[type[Service]], flags: Mapping[str, Any] | None = None) -> int:

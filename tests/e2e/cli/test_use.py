@@ -165,7 +165,10 @@ def test_tap_follows_and_ends_with_what_was_shown(weir: Weir) -> None:
         assert feed is not None
         up.says("token=")
         url = re.findall(r"open (http://\S+)/\?token=", up.err())[0]
-        with weir.start("tap", "--hub", url) as table, weir.start("tap", "--hub", url, "-o", "json", "--limit", "3") as few:
+        with (
+            weir.start("tap", "--hub", url) as table,
+            weir.start("tap", "--hub", url, "-o", "json", "--limit", "3") as few,
+        ):
             for tap in (table, few):
                 tap.says(f"following {url}")
             feed.write(data)
@@ -245,8 +248,10 @@ def test_every_stage_is_a_module_of_its_own(weir: Weir, stage: str) -> None:
 ELSEWHERE = """
 import sys, socket, select, fcntl, os
 import asyncio, aiohttp, urllib.request  # what others choose by the platform, at their import
-for module, names in {socket: ("AF_PACKET", "PF_PACKET", "AF_NETLINK", "SOL_PACKET"), select: ("epoll",),
-                      fcntl: ("F_SETPIPE_SZ", "F_GETPIPE_SZ"), os: ("eventfd", "sched_getaffinity", "pidfd_open")}.items():
+for module, names in {
+    socket: ("AF_PACKET", "PF_PACKET", "AF_NETLINK", "SOL_PACKET"), select: ("epoll",),
+    fcntl: ("F_SETPIPE_SZ", "F_GETPIPE_SZ"), os: ("eventfd", "sched_getaffinity", "pidfd_open"),
+}.items():
     for name in names:
         if hasattr(module, name):
             delattr(module, name)
@@ -257,11 +262,14 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.parametrize(
-    "argv", [["read", str(RECORDING)], ["tap", "--help"], ["status", "--help"], ["run", "--help"], ["topics", "--declared"]]
+    "argv",
+    [["read", str(RECORDING)], ["tap", "--help"], ["status", "--help"], ["run", "--help"], ["topics", "--declared"]],
 )
 def test_where_linux_is_missing_reading_works(weir: Weir, argv: list[str]) -> None:
     """Names that only Linux has are gone; a real macOS is not at hand."""
-    done = subprocess.run([sys.executable, "-c", ELSEWHERE, *argv], env=weir.env, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", ELSEWHERE, *argv], env=weir.env, capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
 
 
