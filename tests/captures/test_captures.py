@@ -24,6 +24,12 @@ def test_case(case: Path) -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.relative_to(HERE).as_posix())
 def test_rings_change_nothing(case: Path) -> None:
     one, four = read_files(case / CAPTURE).newest(), read_files(case / CAPTURE, capture_rings=4).newest()
+    if case.name == "fragments":
+        # Fragments are sorted by their addresses, so that the directions of a conversation may lie in two rings: how
+        # long it lasted is then told by the one that has its first packet.
+        for entry in (*one.values(), *four.values()):
+            if entry["kind"] == "flow":
+                entry.pop("elapsed_time", None)
     assert four == one
 
 
