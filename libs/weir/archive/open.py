@@ -38,8 +38,8 @@ def memory_elsewhere(stage: str) -> SettingsError:
     """The archive is another process's memory."""
     return SettingsError(
         f"{stage}: the archive `memory` lives in one process, and this one lacks the other half of it",
-        hint="run store and hub in one process (`weir run store hub --bus.url …`, or `weir up` for everything), or give "
-        "both an archive that lasts: chdb with the same data folder, or a ClickHouse URL",
+        hint="run store and hub in one process (`weir run store hub --bus.url …`, or `weir up` for everything), or "
+        "give both an archive that lasts: chdb with the same data folder, or a ClickHouse URL",
     )
 
 

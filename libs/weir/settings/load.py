@@ -49,7 +49,8 @@ def load(
     """Merge all sources for the declared sections.
 
     `flags` maps paths to raw values (text, or lists of text); `aliases` maps further environment names to paths
-    (`WEIR_TOKEN` → `hub.token`); `elsewhere` are sections of other processes, so that one file can serve all. Raises `SettingsError` for unknown names and values of wrong type or size.
+    (`WEIR_TOKEN` → `hub.token`); `elsewhere` are sections of other processes, so that one file can serve all.
+    Raises `SettingsError` for unknown names and values of wrong type or size.
     """
     settings = {s.path: s for section, struct in declared.items() for s in settings_of(section, struct)}
     raw: dict[str, Origin] = {}

@@ -33,11 +33,11 @@ def main(argv: list[str] | None = None) -> int:
             ensure(engine, cache() / "images")
             # Stages of earlier builds are the build cache; those that no build has touched for long are in the way.
             engine.docker("image", "prune", "--force", f"--filter=until={KEEP_LAYERS}", check=False)
-            print(f"engine: ready after {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)  # noqa: T201
+            print(f"engine: ready after {time.monotonic() - begun:.1f} s", file=sys.stderr, flush=True)
             environment = engine.full_environment | {"WEIR_ENGINE": "private"}
             return subprocess.run(engine.inside(arguments.command), env=environment, check=False).returncode
     except EngineError as error:
-        print(f"engine: {error}", file=sys.stderr)  # noqa: T201
+        print(f"engine: {error}", file=sys.stderr)
         return NO_ENGINE
 
 

@@ -122,4 +122,4 @@ def _hash(*files: Path) -> str:
 
 
 def _say(text: str) -> None:
-    print(f"engine: {text}", file=sys.stderr, flush=True)  # noqa: T201
+    print(f"engine: {text}", file=sys.stderr, flush=True)
