@@ -109,7 +109,9 @@ def test_an_unknown_variable_gets_the_nearest_name() -> None:
     assert misspelt_environment({"WEIR_CAPTURE_SNAPLEN": "1"}, known, ["WEIR_CAPTURE_"]) == []
 
 
-@pytest.mark.parametrize("name", ["WEIR_STORE_LISTEN", "WEIR_HUB_SERVICE_HOST", "WEIR_DEMO_PORT", "WEIR_HUB_TOKEN_FILE"])
+@pytest.mark.parametrize(
+    "name", ["WEIR_STORE_LISTEN", "WEIR_HUB_SERVICE_HOST", "WEIR_DEMO_PORT", "WEIR_HUB_TOKEN_FILE"]
+)
 def test_what_others_name_is_no_typing_error(name: str) -> None:
     known = ["WEIR_HUB_LISTEN", "WEIR_HUB_TOKEN", "WEIR_RUNTIME_LISTEN"]
     assert misspelt_environment({name: "1"}, known, ["WEIR_HUB_", "WEIR_RUNTIME_"]) == []
