@@ -53,6 +53,8 @@ class Shard(msgspec.Struct):
     """Behind the last record taken; -1 before the first."""
     saved_offset: int = -1
     """What the latest snapshot stands for."""
+    marked: int = -1
+    """What is marked; a snapshot of somebody who died before marking is not."""
     slot: int = SLOTS - 1
     """Of the latest snapshot."""
     chunks: list[int] = msgspec.field(default_factory=lambda: [0] * SLOTS)
@@ -267,7 +269,10 @@ class DecodeService(Service):
         context, clock = self.context, self.context.clock
         shard.due = clock.monotonic() + self.settings.snapshot_interval_s
         offset = shard.next_offset
-        if offset == shard.saved_offset or shard.number not in self._stream.assigned():
+        if offset == shard.marked or shard.number not in self._stream.assigned():
+            return
+        if offset == shard.saved_offset:
+            await self._mark(shard, offset)
             return
         began = clock.monotonic()
         saved = save(shard.decoder)
@@ -285,11 +290,15 @@ class DecodeService(Service):
             + [Record(key, None, shard.number) for key in stale],
         )
         await context.bus.flush()
-        await self._stream.mark(shard.number, offset)
+        await self._mark(shard, offset)
         shard.slot, shard.chunks[slot], shard.saved_offset = slot, len(chunks), offset
         shard.due = clock.monotonic() + max(self.settings.snapshot_interval_s, took / self.settings.snapshot_share)
         context.counts.add("decode.snapshots")
         context.counts.add("decode.snapshot_bytes", len(saved))
+
+    async def _mark(self, shard: Shard, offset: int) -> None:
+        await self._stream.mark(shard.number, offset)
+        shard.marked = offset
 
     async def _save_when_quiet(self) -> None:
         """Where nothing comes, nobody else looks at the time."""

@@ -196,6 +196,17 @@ async def test_state_is_saved_and_marked_even_when_nothing_more_comes():
         assert rig.marks() == {0: 1}
 
 
+async def test_state_that_was_saved_by_somebody_who_died_before_marking_it_is_marked():
+    rig = Rig()
+    c = Connection()
+    await rig.publish(*c.open(), *c.send(C, ASK))
+    await rig.save()
+    group = rig.broker.topic("weir", SEGMENTS).groups["weir.decode"]
+    del group.marks[0]
+    async with rig.decoding(end="crash"):
+        await until(lambda: rig.marks() == {0: 1})
+
+
 async def test_snapshots_alternate_between_two_slots_and_leave_no_stale_chunks(monkeypatch):
     monkeypatch.setattr("weir.decode.snapshot.CHUNK_BYTES", 300)
     rig = Rig()
