@@ -93,6 +93,10 @@ class Direction(msgspec.Struct, omit_defaults=True, gc=False):
     """Segments that repeat bytes with other values."""
     lost: int = 0
     """Bytes in declared gaps."""
+    shown: int = 0
+    """Stream offset up to which the vantage that counts has shown what another one had shown before."""
+    foreign: int = 0
+    """Stream offset up to which another vantage than the one that counts has shown it."""
 
 
 def sequence_at(direction: Direction, offset: int) -> int:
@@ -130,6 +134,12 @@ def accept(
     at = direction.offset + _ahead(seq, direction.seq)
     if fin:
         _note_fin(direction, at + length, now)
+    if repeated:
+        direction.foreign = max(direction.foreign, at + length)
+    elif direction.shown < at + length <= direction.foreign:
+        # New to this vantage: the other one was faster.
+        direction.shown = at + length
+        repeated = True
     if length and not _is_repeat(direction, at, data, length, repeated):
         end = at + length if direction.fin < 0 else min(at + length, direction.fin)
         if not _insert(direction, at, end, data, timestamp, now) and not repeated:
@@ -185,6 +195,7 @@ def rejoin(direction: Direction) -> None:
     direction.waiting.clear()
     direction.waits, direction.since, direction.fin, direction.ended = 0, -1, -1, False
     direction.seq, direction.isn, direction.offset, direction.recent = -1, -1, 0, b""
+    direction.shown = direction.foreign = 0
     direction.plain = direction.held = False
 
 
@@ -317,6 +328,7 @@ def _shift(direction: Direction, by: int) -> None:
             )
     direction.waiting = kept
     direction.waits = sum(len(piece.data) + PIECE_COST for piece in kept)
+    direction.shown, direction.foreign = max(direction.shown + by, 0), max(direction.foreign + by, 0)
     if direction.fin >= 0:
         direction.fin = max(direction.fin + by, -1)
 

@@ -58,12 +58,14 @@ class Malformed(ValueError):
 class Vantage:
     """A ring of a node: its clock as its blocks tell it (not as its packets do, which may lie), and its timers."""
 
-    def __init__(self, name: str, node: str, run: int = 0, clock: int = 0) -> None:
+    def __init__(self, name: str, node: str, run: int = 0, clock: int = 0, over: bool = False) -> None:
         self.name = name
         self.node = node
         self.source = ""
         self.run = run
         self.clock = clock
+        self.over = over
+        """Its capture has ended."""
         self.timers = Timers()
 
 
@@ -131,6 +133,7 @@ class Decoder:
         columns = _columns(block)
         self.origins[block.origin_partition] = block.origin_offset
         vantage = self._vantage(block)
+        self.tcp.vantage, self.tcp.latest = vantage.name, max(vantage.clock, block.clock_ns)
         if block.count:
             self._segments(block, vantage, columns)
             self.counts.add("decode.segments", block.count)
@@ -151,7 +154,7 @@ class Decoder:
             vantage = self.vantages[name] = Vantage(sys.intern(name), block.node, block.run, block.clock_ns)
         elif vantage.run != block.run:
             # A new run may read older packets (a file once more): its clock begins where it says.
-            vantage.run, vantage.clock = block.run, block.clock_ns
+            vantage.run, vantage.clock, vantage.over = block.run, block.clock_ns, False
         vantage.source = block.source
         return vantage
 
@@ -165,12 +168,23 @@ class Decoder:
                 continue
             tomb = self.tombs.get(key)
             if tomb is not None:
-                if tomb.until < vantage.clock:
-                    del self.tombs[key]
-                else:
+                if tomb.until >= vantage.clock:
                     vantage.timers.put(key, tomb.until)
+                elif self._goes_on(tomb):
+                    vantage.timers.put(key, vantage.clock + self._linger)
+                else:
+                    del self.tombs[key]
+
+    def _goes_on(self, tomb: Tomb) -> bool:
+        """Whether another vantage that began to show the conversation is behind, and will show its end, too."""
+        for name, until in tomb.others.items():
+            other = self.vantages.get(name)
+            if other is not None and not other.over and other.clock <= until:
+                return True
+        return False
 
     def _end(self, vantage: Vantage) -> None:
+        vantage.over = True
         for key in vantage.timers.keys():  # noqa: SIM118 - a copy: closing changes it
             flow = self.flows.get(key)
             if flow is not None:
@@ -180,7 +194,11 @@ class Decoder:
         """Do what is due by `now`, the owner's time; whether that was the flow's end."""
         low, high = flow.low, flow.high
         if low.since >= 0 or high.since >= 0:
-            self.tcp.release(flow, now - self._window)
+            over = max(flow.last, flow.touched) + self._idle(flow)
+            if flow.ending:
+                over = min(over, flow.ending_at + self._window)
+            # Not beyond the flow's end: there the rest is given out all at once, whenever that is found out.
+            self.tcp.release_until(flow, min(now, over + 1) - self._window)
         if flow.ending and flow.ending_at + self._window < now:
             self._close(flow, "idle")
             return True
@@ -228,6 +246,8 @@ class Decoder:
             tomb = self.tombs.get(key)
             if tomb is not None:
                 if self._is_late(tomb, vantage, end, row, frames):
+                    if vantage.name != tomb.vantage:
+                        tomb.others.setdefault(vantage.name, ts + tomb.lasts)
                     self.counts.add("decode.late")
                     return None
                 self._bury(key)
@@ -236,11 +256,26 @@ class Decoder:
                 flow.sightings = tomb.sightings
         elif flow.wire.outline != wire.outline or flow.wire.sample_rate != wire.sample_rate:
             self._retarget(flow, wire, end)
-        if not flow.seen_at[end]:
-            flow.seen_at[end] = vantage.name
+        seen_at = flow.seen_at
+        if vantage.name != flow.vantage:
+            flow.others.setdefault(vantage.name, ts)
+            seen_at[end] = seen_at[end] or vantage.name
+        elif seen_at[end] != vantage.name:
+            self._count_anew(flow, end)
         mine, theirs = (flow.high, flow.low) if end else (flow.low, flow.high)
         counted = flow.seen_at[end] == vantage.name
         return flow, mine, theirs, end, counted, flow.vantage == vantage.name
+
+    @staticmethod
+    def _count_anew(flow: Flow, end: int) -> None:
+        """The owner shows this direction, too: from its first packet on its packets are counted, however far another
+        vantage is."""
+        mine = flow.high if end else flow.low
+        if flow.seen_at[end]:
+            mine.packets = mine.on_wire = mine.retransmissions = 0
+            mine.foreign, mine.shown = mine.offset, 0
+            flow.syn_ack_at, flow.rtt = 0, -1
+        flow.seen_at[end] = flow.vantage
 
     def _open(self, key: bytes, wire: DirectedFlow, vantage: Vantage, end: int, ts: int) -> Flow:
         settings = self.settings
@@ -365,7 +400,7 @@ class Decoder:
                 if ts > flow.last:
                     flow.last = ts
             elif counted:
-                flow.touched = self._clock_of(flow)
+                flow.touched = max(flow.touched, self._clock_of(flow))
             if flags & _OPENING_OR_CLOSING:
                 tcp.control(slot, row, frames[at:at + captured])
                 continue
@@ -378,6 +413,8 @@ class Decoder:
                     mine.seq = (seq + length) & MASK
                     mine.offset = offset + length
                     mine.recent = data[-_RECENT:]
+                    if not counted:
+                        mine.foreign = mine.offset
                     data_of(flow, end, data, ts, offset)
                 else:
                     tcp.segment(slot, ts, seq, frames[at:at + captured], length, False)
@@ -393,7 +430,13 @@ class Decoder:
     def _datagram(self, slot: Slot, row: tuple[int, ...], frames: bytes, vantage: Vantage) -> None:
         flow, mine, _, end, counted, timed = slot
         _, ts, _, _, _, _, at, captured, length, size = row
-        digest = b""
+        if counted:
+            mine.packets += 1
+            mine.on_wire += size
+        if timed:
+            flow.last = max(flow.last, ts)
+        elif counted:
+            flow.touched = max(flow.touched, self._clock_of(flow))
         reads = flow.phase != "counted" or wants_first_bytes(flow, end)
         if reads and length:
             data = frames[at:at + captured]
@@ -404,14 +447,6 @@ class Decoder:
             flow.sightings[digest] = ts, vantage.name
             if len(flow.sightings) > SIGHTINGS:
                 del flow.sightings[next(iter(flow.sightings))]
-        if counted:
-            mine.packets += 1
-            mine.on_wire += size
-        if timed:
-            flow.last = max(flow.last, ts)
-        elif counted:
-            flow.touched = self._clock_of(flow)
-        if digest:
             number = flow.counts[end]
             flow.counts[end] = number + 1
             flow.digests[number * 2 + end] = digest

@@ -51,8 +51,11 @@ class Kept(msgspec.Struct, omit_defaults=True, gc=False):
     """By end: node/ring that showed this direction first; empty while none did. Other copies are not counted."""
     source: str = ""
     """Capture source that showed it first."""
+    others: dict[str, int] = {}
+    """Other node/rings that show it, with the time of the first packet that each showed."""
     touched: int = 0
-    """Owner's time at the latest packet that another vantage showed of a direction of its own."""
+    """Owner's time of what another vantage showed, as far as it can be told: of a packet in a direction of its own, and
+    of what came out of turn or ends the flow."""
     closed: bool = False
 
     client: int = -1
@@ -135,6 +138,10 @@ class Tomb(msgspec.Struct, array_like=True, gc=False):
     isn: tuple[int, int]
     sightings: dict[bytes, tuple[int, str]]
     """As `Flow.sightings` (UDP)."""
+    lasts: int = 0
+    """For how much longer another node/ring may go on with it than it has begun, ns."""
+    others: dict[str, int] = {}
+    """Node/rings that show it, too, and their time until which it is remembered for them."""
 
 
 def new_flow(key: bytes, wire: DirectedFlow, vantage: str, node: str, opener: int, now: int) -> Flow:
@@ -168,12 +175,15 @@ def wants_first_bytes(flow: Flow, end: int) -> bool:
 
 def tomb_of(flow: Flow, until: int) -> Tomb:
     low, high = flow.low, flow.high
+    lasts = until - flow.first
     return Tomb(
         vantage=flow.vantage,
         until=until,
         next=(_behind(low), _behind(high)),
         isn=(low.isn, high.isn),
         sightings=dict(islice(reversed(flow.sightings.items()), REMEMBERED)),
+        lasts=lasts,
+        others={name: first + lasts for name, first in flow.others.items()},
     )
 
 

@@ -32,6 +32,7 @@ class SavedVantage(msgspec.Struct, array_like=True):
     node: str
     run: int
     clock: int
+    over: bool = False
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
@@ -59,7 +60,7 @@ def save(decoder: Decoder) -> bytes:
     state = {
         "format": FORMAT,
         "origins": decoder.origins,
-        "vantages": [SavedVantage(v.name, v.node, v.run, v.clock) for v in decoder.vantages.values()],
+        "vantages": [SavedVantage(v.name, v.node, v.run, v.clock, v.over) for v in decoder.vantages.values()],
         "flows": list(decoder.flows.values()),
         "tombs": decoder.tombs,
     }
@@ -80,7 +81,7 @@ def restore(decoder: Decoder, saved: bytes) -> None:
         flows = [_flow(decoder, saved_flow) for saved_flow in snapshot.flows]
     except msgspec.MsgspecError as error:
         raise Unreadable(str(error)) from error
-    vantages = [Vantage(v.name, v.node, v.run, v.clock) for v in snapshot.vantages]
+    vantages = [Vantage(v.name, v.node, v.run, v.clock, v.over) for v in snapshot.vantages]
     decoder.adopt(snapshot.origins, vantages, flows, snapshot.tombs)
 
 

@@ -35,6 +35,10 @@ class Tcp:
         look_at: Callable[[Flow, int], None],
     ) -> None:
         self.window = int(settings.reorder_s * NS)
+        self.vantage = ""
+        """Whose segments are taken."""
+        self.latest = 0
+        """Its clock behind them: a packet that claims to be later lies."""
         self.waiting = 0
         """What waits for its turn in all flows, as `Direction.waits` counts."""
         self._settings = settings
@@ -60,8 +64,10 @@ class Tcp:
 
     def control(self, slot: Slot, row: tuple[int, ...], data: bytes) -> None:
         """A segment with SYN, FIN or RST, and what else it carries."""
-        flow, mine, _, _, _, _ = slot
+        flow, mine, _, _, _, timed = slot
         _, ts, _, flags, seq, ack, _, _, length, _ = row
+        if not timed:
+            self._touch(flow, ts)
         if flags & SYN:
             self._synchronise(slot, ts, flags, seq, ack)
             seq = seq + 1 & MASK
@@ -79,12 +85,14 @@ class Tcp:
     def segment(self, slot: Slot, ts: int, seq: int, data: bytes, length: int, fin: bool) -> None:
         """A segment that is not simply the next one."""
         flow, mine, _, end, counted, timed = slot
+        if not timed:
+            self._touch(flow, ts)
         if flow.phase == "counted" and not wants_first_bytes(flow, end):
             self.waiting -= mine.waits
             reassembly.skim(mine, seq, length, fin, not counted)
             self._note_ends(flow)
             return
-        now = ts if timed else self._clock_of(flow)
+        now = ts if timed else max(self._clock_of(flow), flow.touched)
         before = mine.waits
         pieces = reassembly.accept(mine, seq, data, length, ts, now, fin, not counted)
         if mine.waits > self._settings.stream_buffer_bytes:
@@ -95,6 +103,12 @@ class Tcp:
         self._note_ends(flow)
         if mine.since >= 0:
             self._hold(flow, mine)
+
+    def release_until(self, flow: Flow, before: int) -> None:
+        """Stop waiting for what waits since before then, whatever waits longest first: as if somebody had looked all
+        the time, so that it does not matter when somebody does."""
+        while due := [d.since for d in flow.ends() if 0 <= d.since < before]:
+            self.release(flow, min(due) + 1)
 
     def release(self, flow: Flow, before: int = NO_CEILING) -> None:
         """Stop waiting for what waits since before then, in both directions, in the order of capture."""
@@ -159,6 +173,11 @@ class Tcp:
         if not flow.ending:
             flow.ending, flow.ending_at = how, max(flow.last, flow.touched)
             self._look_at(flow, flow.ending_at + self.window)
+
+    def _touch(self, flow: Flow, ts: int) -> None:
+        """Another vantage than the owner shows a packet: the owner will show it as long after its own first one, and
+        until then the flow is not over."""
+        flow.touched = max(flow.touched, flow.first + min(ts, self.latest) - flow.others.get(self.vantage, ts))
 
     def _hold(self, flow: Flow, mine: Direction) -> None:
         self._holding.setdefault(flow.key, flow)
