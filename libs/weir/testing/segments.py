@@ -152,7 +152,8 @@ def block(
     latest = max((row.ts_ns for row in rows), default=START)
     return SegmentBlock(
         node=node, ring=ring, run=run, shard=shard, shards=shards, origin_partition=partition, origin_offset=offset,
-        clock_ns=latest if clock_ns is None else clock_ns, end=end, linktype=1, flows=list(numbers), count=len(rows), generation=generation,
+        clock_ns=latest if clock_ns is None else clock_ns, end=end, linktype=1, flows=list(numbers), count=len(rows),
+        generation=generation,
         flow=_column("I", flows),
         ts_ns=_column("q", [row.ts_ns for row in rows]),
         protocol=_column("B", [row.flow.protocol if row.protocol < 0 else row.protocol for row in rows]),
