@@ -14,17 +14,18 @@ from weir.testing.browsing import CHROMIUM, FLAGS, ROW
 TARGET = Path(__file__).parents[3] / "docs/page.png"
 CHOSEN = "POST /checkout → 4"
 """A call that failed."""
-ENOUGH_ROWS = 24
+ENOUGH_ROWS = 20
 
 
 async def take(url: str, target: Path) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = await browser.new_page(viewport={"width": 1080, "height": 540})
+        page = await browser.new_page(viewport={"width": 1280, "height": 500})
         await page.goto(url)
         await page.locator(ROW).nth(ENOUGH_ROWS - 1).wait_for(timeout=60_000)
         await page.locator(ROW, has_text=CHOSEN).first.click(timeout=60_000)
         await page.locator(".detail pre").first.wait_for()
+        await page.mouse.move(640, 20)
         await page.screenshot(path=target)
         await browser.close()
 
