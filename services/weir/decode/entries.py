@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from weir.decode import outcome
 from weir.decode.flows import Flow
 from weir.decode.identify import Names
 from weir.decode.redact import Redactor
@@ -106,7 +107,7 @@ class EntryMaker:
             entry["elapsed_time"] = elapsed
         entry["protocol"] = flow.transport
         entry["kind"] = "flow"
-        ok = _went_well(flow, how)
+        ok = outcome.went_well(flow, how)
         if ok is not None:
             entry["ok"] = ok
         fields = _flow_fields(flow, "conn" if tcp else "flow", how, closed)
@@ -119,7 +120,7 @@ class EntryMaker:
         weird = _weird(flow)
         if weird:
             entry["weird"] = weird
-        entry["summary"] = _flow_summary(flow, how)
+        entry["summary"] = outcome.summary(flow, how)
         entry.update(fields)
         return self.redactor.apply(entry)
 
@@ -256,24 +257,8 @@ def _sent(direction: Any) -> int:
     return offset
 
 
-def _went_well(flow: Flow, how: str) -> bool | None:
-    if flow.wire.protocol != TCP:
-        return None
-    if how == "fin":
-        return True
-    if how == "rst" or (how == "idle" and flow.syn_at and not flow.answered):
-        return False
-    return None
-
-
 def _weird(flow: Flow) -> list[str]:
     weird = list(flow.weird)
     if flow.low.conflicts or flow.high.conflicts:
         weird.append(f"{flow.low.conflicts + flow.high.conflicts} segments repeat bytes with other values")
     return weird
-
-
-def _flow_summary(flow: Flow, how: str) -> str:
-    packets = flow.low.packets + flow.high.packets
-    size = flow.low.on_wire + flow.high.on_wire
-    return f"{flow.transport} {how or 'open'}: {packets} packets, {size} bytes"

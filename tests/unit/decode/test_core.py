@@ -714,7 +714,8 @@ def test_an_icmp_error_is_noted_on_the_flow_it_is_about():
     forth = directed(sport=5000, protocol=UDP)
     error = Segment(flow=forth, ts_ns=START + 1, protocol=1, flags=3 << 8 | 3)
     run = decoded([datagram(forth, ASK), error])
-    assert run.flows[0]["weird"] == ["icmp 3/3"]
+    assert run.flows[0]["weird"] == ["icmp: port unreachable"]
+    assert run.flows[0]["ok"] is False
     assert run.flows[0]["flow_local_pkts"] == 1
 
 
