@@ -67,8 +67,18 @@ def answer(state: Conversation, response: Half, began: int, out: list[Output]) -
         if request is not None and (not state.lossy or request.message.timestamp <= began):
             pairs[0].response = response
             return request
+    if state.client.phase is Phase.LOST and state.client.passed > 0:
+        response.weird.append("what it may answer is not HTTP")
     pairs.insert(0, Pair(None, response))
     return None
+
+
+def unanswered(state: Conversation) -> None:
+    """The server closed in order: nothing of what was asked is answered any more. After a loss nobody knows."""
+    if not state.lossy:
+        for pair in state.pairs:
+            if pair.request is not None and pair.response is None:
+                pair.request.unanswered = True
 
 
 def answered(state: Conversation, out: list[Output]) -> None:

@@ -366,6 +366,8 @@ class Reader:
         if state.over or phase is Phase.LOST or phase is Phase.WAIT:
             return
         if phase is Phase.HEAD:
+            if fin and side and not stream.buffer.data:
+                pairs.unanswered(state)
             self._cut_head(state, stream, side, "end of the head not seen", out)
             return
         half = pairs.arriving(state, side)

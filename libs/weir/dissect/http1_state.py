@@ -60,6 +60,8 @@ class Half(msgspec.Struct, kw_only=True, gc=False):
     """Bytes that it keeps while it waits, about."""
     weird: list[str] = []
     incomplete: list[str] = []
+    unanswered: bool = False
+    """A request whose server closed the connection instead of answering."""
 
 
 class Pair(msgspec.Struct, gc=False):
@@ -132,6 +134,7 @@ def exchange(pair: Pair) -> Exchange:
         half = request or response
         assert half is not None
         status = half.fields.get("status_code")
+        left = half.unanswered and response is None
         return Exchange(
             protocol="http",
             side=Side.CLIENT if request else Side.SERVER,
@@ -139,10 +142,10 @@ def exchange(pair: Pair) -> Exchange:
             request=request.message if request else None,
             response=response.message if response else None,
             fields=half.fields,
-            ok=None if status is None else status < 400,
-            summary=half.summary,
+            ok=False if left else None if status is None else status < 400,
+            summary=f"{half.summary} → closed without an answer" if left else half.summary,
             weird=half.weird,
-            incomplete=[*half.incomplete, NO_RESPONSE if request else NO_REQUEST],
+            incomplete=half.incomplete if left else [*half.incomplete, NO_RESPONSE if request else NO_REQUEST],
         )
     return Exchange(
         protocol="http",

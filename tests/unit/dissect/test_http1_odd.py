@@ -285,3 +285,21 @@ def test_noise_after_a_loss_is_not_hoarded() -> None:
     noise: list[Line] = [(S, dice.randbytes(1400)) for _ in range(200)]
     found = told((C, GET), (S, OK), Lost(S, 1), *noise, (C, NEXT), (S, NONE))
     assert found == [("GET /a → 200", []), ("GET /b → 404", [])]
+
+
+def test_a_server_that_closes_instead_of_answering() -> None:
+    (found,) = read((C, GET), Fin(S))
+    assert (found.summary, found.ok, found.incomplete) == ("GET /a → closed without an answer", False, [])
+    first, second, third = read((C, GET + NEXT + GET), (S, OK), Fin(S))
+    assert (first.summary, first.ok) == ("GET /a → 200", True)
+    assert [(e.ok, e.incomplete) for e in (second, third)] == [(False, []), (False, [])]
+
+
+def test_after_a_loss_nobody_knows_whether_it_was_answered() -> None:
+    (found,) = read((C, GET), Lost(S, 50), Fin(S))
+    assert (found.summary, found.ok, found.incomplete) == ("GET /a", None, [NO_RESPONSE])
+
+
+def test_an_answer_to_what_is_not_http_says_so() -> None:
+    good, bad = read((C, GET), (S, OK), (C, b"\x00\x01 nonsense\r\n\r\n"), (S, NONE))
+    assert (good.weird, bad.weird) == ([], ["what it may answer is not HTTP"])

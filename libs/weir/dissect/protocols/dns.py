@@ -26,6 +26,8 @@ _CONTROLS = ("\\00", "\\01", "\\02", "\\030", "\\031")
 """Escapes of control characters, which no name has that somebody asks for."""
 _SHOWN = 3
 """Answers in a summary."""
+_WIDTH = 60
+"""Characters of each (texts and keys are long)."""
 
 
 class DnsState(FramedState):
@@ -188,7 +190,8 @@ def _answered(message: DnsMessage) -> str:
     chosen = [record.data for record in answers if record.type in wanted] or [record.data for record in answers]
     if not chosen:
         return "no records" if message.opcode == "QUERY" else message.rcode
-    return ", ".join(chosen[:_SHOWN]) + (f" +{len(chosen) - _SHOWN}" if len(chosen) > _SHOWN else "")
+    shown = [data if len(data) <= _WIDTH else data[:_WIDTH] + "…" for data in chosen[:_SHOWN]]
+    return ", ".join(shown) + (f" +{len(chosen) - _SHOWN}" if len(chosen) > _SHOWN else "")
 
 
 def _is_multicast(message: DnsMessage) -> bool:

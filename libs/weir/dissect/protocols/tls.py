@@ -325,9 +325,9 @@ def _fields(state: TlsState) -> dict[str, Any]:
     fields["tls_total_size"] = fields.get("tls_request_size", 0) + fields.get("tls_response_size", 0)
     agreed = [fields.get(name, "") for name in ("tls_version", "tls_cipher", "tls_alpn")]
     fields["tls_info"] = ", ".join(part for part in agreed if part)
-    asked_for = fields.get("tls_sni") or "TLS"
+    asked_for = fields.get("tls_sni") or ("TLS" if state.alert else "")
     outcome = state.alert or fields.get("tls_version", "")
-    fields["tls_summary"] = f"{asked_for} → {outcome}" if outcome else asked_for
+    fields["tls_summary"] = " → ".join(part for part in (asked_for, outcome) if part) or "TLS"
     return {name: value for name, value in fields.items() if value or name == "tls_summary"}
 
 
