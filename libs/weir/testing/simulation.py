@@ -34,7 +34,7 @@ from weir.runtime.service import Context, Service
 from weir.runtime.settings import RuntimeSettings
 from weir.store.service import StoreService
 from weir.store.settings import StoreSettings
-from weir.targets.service import TargetsService
+from weir.targets.service import KNOWN_ENDPOINTS, TargetsService
 from weir.testing.simulation_bus import TroubledBus
 from weir.testing.simulation_loop import OWNER, Tasks, VirtualClock, VirtualLoop, run_virtual
 from weir.testing.simulation_traffic import CLUSTER, INSTANCE, Ring, Scenario, comparable, scenario, undisturbed
@@ -187,7 +187,7 @@ class Cluster:
             "decode": (DecodeService, decode),
             "store": (StoreService, StoreSettings(batch_age_s=chance.choice((0.01, 0.2, 2.0)))),
         }
-        self.targets = Process(self, "targets", [(TargetsService, given.targets)])
+        self.targets = Process(self, "targets", [(TargetsService, given.targets)], **{KNOWN_ENDPOINTS: given.known})
         self.workers = [Process(self, name, self._stages(name)) for name in self._names()]
         nodes = sorted({ring.node for ring in given.rings})
         self.captures = [

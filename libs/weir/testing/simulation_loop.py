@@ -95,10 +95,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 class _Numbered(asyncio.Task[Any]):
     """A task whose place in a set does not depend on where in memory it lies, so that a run repeats itself."""
 
-    _numbers: ClassVar[Iterator[int]] = itertools.count()
+    numbers: ClassVar[Iterator[int]] = itertools.count()
 
     def __init__(self, *args: Any, **options: Any) -> None:
-        self._number = next(self._numbers)
+        self._number = next(_Numbered.numbers)
         super().__init__(*args, **options)
 
     def __hash__(self) -> int:
@@ -134,6 +134,7 @@ def run_virtual(
     main: Callable[[VirtualLoop], Coroutine[Any, Any, T]], chance: random.Random, *, shuffle: bool = True
 ) -> T:
     """Run to the end of `main` on a loop of its own."""
+    _Numbered.numbers = itertools.count()
     loop = VirtualLoop(chance, shuffle=shuffle)
     try:
         asyncio.set_event_loop(loop)

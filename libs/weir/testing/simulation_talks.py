@@ -19,6 +19,10 @@ WINDOW_NS = NS // 4
 """How far packets are out of order, at most: well within decode's reorder window."""
 
 
+NETS = {"10.1.0.{}": "/24", "fd00::1:{}": "/112"}
+"""Where conversations take place; servers are 1 to 3."""
+
+
 class Packet(NamedTuple):
     ts_ns: int
     frame: bytes
@@ -190,7 +194,7 @@ def talk_of(chance: random.Random, number: int, ts_ns: int, *, twice: bool) -> T
     apart by the minute of a node's clock, so they are left out)."""
     kinds = [kind for kind in KINDS if not (twice and kind[0] is joined)]
     kind, _, port = chance.choices(kinds, [weight for _, weight, _ in kinds])[0]
-    net = "fd00::1:{}" if chance.random() < 0.2 else "10.1.0.{}"
+    net = chance.choices(list(NETS), (4, 1))[0]
     client, server = net.format(10 + number % 40), net.format(1 + chance.randrange(3))
     talk = Talk(chance, ts_ns, client, server, 30_000 + number, port)
     kind(talk)

@@ -17,12 +17,13 @@ from weir.dissect.api import Limits
 from weir.dissect.registry import Registry
 from weir.filter.core import FilterCore
 from weir.filter.settings import FilterSettings
+from weir.model.control import EndpointRecord
 from weir.model.counts import Counts
 from weir.model.entry import EntryMap
 from weir.model.packets import PacketBlock
 from weir.targets.settings import TargetsSettings
 from weir.targets.static import control_document, endpoint_key, endpoint_records
-from weir.testing.simulation_talks import NS, Packet, repeated, shuffled, talk_of
+from weir.testing.simulation_talks import NETS, NS, Packet, repeated, shuffled, talk_of
 
 BEGIN = 1_700_000_010 * NS
 """Half past a minute, so that two nodes' clocks do not lie on both sides of one for what is named by minutes."""
@@ -43,6 +44,8 @@ class Scenario(msgspec.Struct):
     targets: TargetsSettings
     twice: bool
     """Two nodes show the same packets."""
+    known: list[EndpointRecord] = []
+    """Where addresses are: then only one of the two nodes keeps payload."""
 
 
 def scenario(chance: random.Random) -> Scenario:
@@ -65,11 +68,21 @@ def scenario(chance: random.Random) -> Scenario:
             shown[place] += [
                 p._replace(ts_ns=p.ts_ns + skew[place[0]]) for p in shuffled(chance, packets, one_way=twice)
             ]
+    known = []
+    if twice and chance.random() < 0.5:
+        targets = msgspec.structs.replace(targets, names=[])
+        known = [
+            EndpointRecord(
+                address=net.format(n), uid=net.format(n), name=f"server{n}", node=chance.choice(("node-a", "node-b"))
+            )
+            for net in NETS for n in range(1, 4)
+        ]
+        known += [EndpointRecord(address=net.format(0) + size, uid=net, node="node-b") for net, size in NETS.items()]
     rings = [
         Ring(node, number, _blocks(chance, node, number, shown[node, number], after_s[0 if twice else n]))
         for n, (node, number) in enumerate(places)
     ]
-    return Scenario(rings, targets, twice)
+    return Scenario(rings, targets, twice, known)
 
 
 def _blocks(chance: random.Random, node: str, number: int, packets: list[Packet], after_s: int) -> list[PacketBlock]:
@@ -103,7 +116,7 @@ def undisturbed(given: Scenario) -> list[EntryMap]:
     """The entries that the cores make, one ring after the other, without any bus."""
     counts = Counts()
     control = control_document(given.targets, None, b"")
-    endpoints = [(endpoint_key(record), record) for record in endpoint_records(given.targets)]
+    endpoints = [(endpoint_key(record), record) for record in endpoint_records(given.targets, given.known)]
     names = Directory()
     names.follow(endpoints)
     core = FilterCore(FilterSettings(), shards=1, counts=counts)

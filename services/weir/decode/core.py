@@ -9,6 +9,7 @@ they come changes nothing. Bytes in order go to `conversation`.
     decode.repeated                     segments of blocks that were taken before (a filter that crashed)
     decode.late                         segments of conversations that are over: last acknowledgements, late copies
     decode.copies                       datagrams that another vantage showed before
+    decode.outline_copies               outline segments of conversations whose payload another vantage shows
     decode.undecoded{why}               conversations that nobody recognised
     decode.given_up{dissector}          conversations that a dissector read until it could not
     decode.dissector_failed{dissector}  exceptions that dissectors raised
@@ -25,7 +26,6 @@ import heapq
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from hashlib import blake2b
-from typing import Literal
 
 import msgspec
 
@@ -33,8 +33,8 @@ from weir.decode.conversation import Conversations
 from weir.decode.entries import EntryMaker
 from weir.decode.flows import Flow, Tomb, end_of, new_flow, tomb_of, wants_first_bytes
 from weir.decode.identify import Identifier, Nameless, Names
-from weir.decode.outcome import icmp_error
 from weir.decode.redact import Redactor
+from weir.decode.rows import read_rows
 from weir.decode.settings import DecodeSettings
 from weir.decode.tcp import NS, Slot, Tcp, is_renewed
 from weir.decode.timers import Timers
@@ -51,9 +51,6 @@ SIGHTINGS = 1024
 """Datagrams of one conversation whose copies are recognised, and whose digests wait for their answers."""
 _OPENING_OR_CLOSING = SYN | FIN | RST
 _RECENT = reassembly.RECENT
-
-class Malformed(ValueError):
-    """A segment block's columns do not fit together."""
 
 
 class Vantage:
@@ -127,16 +124,16 @@ class Decoder:
             self.vantages[tomb.vantage].timers.put(key, tomb.until)
 
     def feed(self, block: SegmentBlock) -> list[EntryMap]:
-        """Take a block and give what it made complete. Raises `Malformed`, and then has taken nothing."""
+        """Take a block and give what it made complete. Raises `rows.Malformed`, and then has taken nothing."""
         if block.origin_offset <= self.origins.get(block.origin_partition, -1):
             self.counts.add("decode.repeated", max(block.count, 1))
             return []
-        columns = _columns(block)
+        rows = read_rows(block)
         self.origins[block.origin_partition] = block.origin_offset
         vantage = self._vantage(block)
         self.tcp.vantage, self.tcp.latest = vantage.name, max(vantage.clock, block.clock_ns)
         if block.count:
-            self._segments(block, vantage, columns)
+            self._segments(block, vantage, rows)
             self.counts.add("decode.segments", block.count)
         self._tick(vantage, block.clock_ns)
         if block.end:
@@ -243,17 +240,26 @@ class Decoder:
         if flow is not None and flags & SYN and protocol == TCP and is_renewed(flow, end, seq):
             self._close(flow, "reused")
             flow = None
+        outlined: dict[str, int] = {}
+        if flow is not None and vantage.name != flow.vantage and flow.wire.outline != wire.outline:
+            if wire.outline:
+                flow.others.setdefault(vantage.name, ts)
+                self.counts.add("decode.outline_copies")
+                return None
+            outlined = self._give_way(flow)
+            flow = None
         if flow is None:
             tomb = self.tombs.get(key)
             if tomb is not None:
-                if self._is_late(tomb, vantage, end, row, frames):
+                if self._is_late(tomb, vantage, end, row, frames, wire.outline):
                     if vantage.name != tomb.vantage:
                         tomb.others.setdefault(vantage.name, ts + tomb.lasts)
                     self.counts.add("decode.late")
                     return None
                 self._bury(key)
             flow = self._open(key, wire, vantage, end, ts)
-            if tomb is not None and protocol == UDP:
+            flow.others = outlined
+            if tomb is not None and protocol == UDP and tomb.outline == wire.outline:
                 flow.sightings = tomb.sightings
         elif flow.wire.outline != wire.outline or flow.wire.sample_rate != wire.sample_rate:
             self._retarget(flow, wire, end)
@@ -266,6 +272,16 @@ class Decoder:
         mine, theirs = (flow.high, flow.low) if end else (flow.low, flow.high)
         counted = flow.seen_at[end] == vantage.name
         return flow, mine, theirs, end, counted, flow.vantage == vantage.name
+
+    def _give_way(self, flow: Flow) -> dict[str, int]:
+        """Another vantage has the payload of what was known as an outline: it is followed there, as if the outline had
+        not come first. Answers who shows the outline, and since when."""
+        self.tcp.rejoin(flow)
+        self.maker.forget(flow.key)
+        self.vantages[flow.vantage].timers.cancel(flow.key)
+        flow.closed, flow.state = True, None
+        del self.flows[flow.key]
+        return {flow.vantage: flow.first, **flow.others}
 
     @staticmethod
     def _count_anew(flow: Flow, end: int) -> None:
@@ -318,11 +334,15 @@ class Decoder:
         self._choose_phase(flow)
         self.tcp.rejoin(flow)
 
-    def _is_late(self, tomb: Tomb, vantage: Vantage, end: int, row: tuple[int, ...], frames: bytes) -> bool:
+    def _is_late(
+        self, tomb: Tomb, vantage: Vantage, end: int, row: tuple[int, ...], frames: bytes, outline: bool
+    ) -> bool:
         """Whether it belongs to the conversation that is over: nothing in it is new."""
         _, ts, protocol, flags, seq, _, at, captured, length, _ = row
         if tomb.vantage == vantage.name and tomb.until < ts:
             return False
+        if tomb.outline != outline and tomb.vantage != vantage.name:
+            return outline
         if protocol == UDP:
             return self._is_copy(tomb.sightings.get(digest_of(frames[at:at + captured])), vantage, ts)
         if protocol != TCP:
@@ -370,12 +390,12 @@ class Decoder:
 
     # Segments.
 
-    def _segments(self, block: SegmentBlock, vantage: Vantage, columns: Iterator[tuple[int, ...]]) -> None:
+    def _segments(self, block: SegmentBlock, vantage: Vantage, rows: Iterator[tuple[int, ...]]) -> None:
         frames = bytes(block.frames)
         wires = block.flows
         slots: list[Slot | None] = [None] * len(wires)
         data_of, tcp = self.talk.data, self.tcp
-        for row in columns:
+        for row in rows:
             number, ts, protocol, flags, seq, ack, at, captured, length, size = row
             slot = slots[number]
             if (
@@ -392,7 +412,7 @@ class Decoder:
                 if flow.wire.protocol == protocol:
                     self._datagram(slot, row, frames, vantage)
                 else:
-                    self.talk.note(flow, icmp_error(protocol, flags >> 8, flags & 255))
+                    self.talk.note(flow, f"icmp {flags >> 8}/{flags & 255}")
                 continue
             if counted:
                 mine.packets += 1
@@ -460,23 +480,3 @@ class Decoder:
 
 def digest_of(datagram: bytes) -> bytes:
     return blake2b(datagram, digest_size=8).digest()
-
-
-_Code = Literal["B", "H", "I", "q"]
-
-
-def _columns(block: SegmentBlock) -> Iterator[tuple[int, ...]]:
-    """The rows: flow, time, protocol, flags, sequence number, acknowledgement, where the payload lies, its captured
-    and true length, length of the frame on the wire."""
-    columns: tuple[tuple[bytes, _Code, int], ...] = (
-        (block.flow, "I", 4), (block.ts_ns, "q", 8), (block.protocol, "B", 1), (block.flags, "H", 2),
-        (block.seq, "I", 4), (block.ack, "I", 4), (block.payload_at, "I", 4), (block.payload_len, "I", 4),
-        (block.payload_wire, "I", 4), (block.frame_wire, "I", 4),
-    )
-    for column, _, width in columns:
-        if len(column) != block.count * width:
-            raise Malformed(f"a column of {len(column)} bytes for {block.count} segments")
-    flows = memoryview(block.flow).cast("I")
-    if block.count and max(flows) >= len(block.flows):
-        raise Malformed(f"a segment of flow {max(flows)} of {len(block.flows)}")
-    return zip(*(memoryview(column).cast(code) for column, code, _ in columns), strict=True)

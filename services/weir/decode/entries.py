@@ -99,7 +99,9 @@ class EntryMaker:
         tcp = flow.wire.protocol == TCP
         closed = how in CLOSED
         entry["id"] = flow_entry_id(flow)
-        if how:
+        if not how:
+            entry["version"] = 0
+        elif not flow.wire.outline:
             entry["version"] = 2
         entry["timestamp"] = flow.first
         elapsed = max(flow.last - flow.first, 0) // 1000

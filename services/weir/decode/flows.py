@@ -142,6 +142,7 @@ class Tomb(msgspec.Struct, array_like=True, gc=False):
     """For how much longer another node/ring may go on with it than it has begun, ns."""
     others: dict[str, int] = {}
     """Node/rings that show it, too, and their time until which it is remembered for them."""
+    outline: bool = False
 
 
 def new_flow(key: bytes, wire: DirectedFlow, vantage: str, node: str, opener: int, now: int) -> Flow:
@@ -184,6 +185,7 @@ def tomb_of(flow: Flow, until: int) -> Tomb:
         sightings=dict(islice(reversed(flow.sightings.items()), REMEMBERED)),
         lasts=lasts,
         others={name: first + lasts for name, first in flow.others.items()},
+        outline=flow.wire.outline,
     )
 
 

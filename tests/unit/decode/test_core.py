@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from weir.decode.core import Decoder, Malformed
+from weir.decode.core import Decoder
+from weir.decode.rows import Malformed
 from weir.decode.settings import DecodeSettings
 from weir.directory import Directory
 from weir.dissect.api import Exchange, Probe
@@ -471,11 +472,11 @@ def test_an_outline_tells_openings_and_endings_and_reads_nothing():
     run = Run()
     opened = run.feed(syn, syn_ack)
     assert [(e["kind"], e["conn_state"]) for e in opened] == [("flow", "open")]
-    assert "version" not in opened[0]
+    assert opened[0]["version"] == 0
     assert opened[0]["handshake_rtt"] == 1000
     run.feed(*c.close())
     run.end()
-    assert [e.get("version") for e in run.flows] == [None, 2]
+    assert [e.get("version", 1) for e in run.flows] == [0, 1]
     assert len({e["id"] for e in run.flows}) == 1
     assert run.flows[1]["conn_end"] == "fin"
     assert run.flows[1]["undecoded"] == "outline"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import msgspec
 import pytest
 
 from weir.decode.core import Decoder
@@ -11,6 +13,7 @@ from weir.decode.settings import DecodeSettings
 from weir.decode.snapshot import restore, save
 from weir.model.entry import EntryMap
 from weir.model.flow import UDP, Side
+from weir.model.segments import FIN, SYN
 from weir.testing.segments import NS, START, Connection, Segment, block, datagram, directed
 from weir.testing.toy import Toy
 
@@ -129,6 +132,35 @@ def test_what_another_vantage_shows_out_of_order_waits_until_the_owner_could_hav
     run.both_end()
     assert [entry["summary"] for entry in run.entries if entry["kind"] != "flow"] == ["hello → world"]
     assert "lost_bytes" not in run.flow
+
+
+def outlined(segments: list[Segment]) -> list[Segment]:
+    """What a vantage passes on that is to keep the outline only."""
+    return [
+        msgspec.structs.replace(
+            segment, flow=msgspec.structs.replace(segment.flow, outline=True), payload=b"", wire=segment.length
+        )
+        for segment in segments if segment.flags & (SYN | FIN)
+    ]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_outline_of_another_vantage_takes_nothing_from_the_payload(seed: int) -> None:
+    chance = random.Random(seed)
+    run = Nodes()
+    waiting = {"node-a": slow(), "node-b": outlined(slow())}
+    while waiting := {node: segments for node, segments in waiting.items() if segments}:
+        node = chance.choice(list(waiting))
+        taken = chance.randrange(1, 9)
+        run.feed(node, *waiting[node][:taken])
+        waiting[node] = waiting[node][taken:]
+        if chance.random() < 0.3:
+            run.taken_over()
+    run.both_end()
+    flow = max((e for e in run.entries if e["kind"] == "flow"), key=lambda e: e.get("version", 1))
+    assert len({e["id"] for e in run.entries}) == 2
+    assert [e["summary"] for e in run.entries if e["kind"] != "flow"] == ["hello → world"]
+    assert (flow["conn_local_pkts"], flow["conn_remote_pkts"], flow["conn_l7_detected"]) == (5, 3, ["toy"])
 
 
 def test_datagrams_are_counted_where_the_owner_shows_them_even_if_another_vantage_is_faster() -> None:
