@@ -33,6 +33,7 @@ from weir.decode.conversation import Conversations
 from weir.decode.entries import EntryMaker
 from weir.decode.flows import Flow, Tomb, end_of, new_flow, tomb_of, wants_first_bytes
 from weir.decode.identify import Identifier, Nameless, Names
+from weir.decode.outcome import icmp_error
 from weir.decode.redact import Redactor
 from weir.decode.rows import read_rows
 from weir.decode.settings import DecodeSettings
@@ -412,7 +413,7 @@ class Decoder:
                 if flow.wire.protocol == protocol:
                     self._datagram(slot, row, frames, vantage)
                 else:
-                    self.talk.note(flow, f"icmp {flags >> 8}/{flags & 255}")
+                    self.talk.note(flow, icmp_error(protocol, flags >> 8, flags & 255))
                 continue
             if counted:
                 mine.packets += 1
