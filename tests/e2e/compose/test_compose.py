@@ -54,7 +54,7 @@ def test_a_request_of_the_shop_reaches_the_archive(running: Any, wait_until: Any
     assert "t-secret-77" not in str(whole)
     # What the frontend asked the catalog on behalf of it, joined by nothing but time.
     wait_until("the call behind it", lambda: [
-        e for e in running.entries(protocol="http", name="catalog") if e["path"] == "/items/3"
+        e for e in running.entries(protocol="http", name="catalog") if e.get("path") == "/items/3"
     ], 30)
 
 

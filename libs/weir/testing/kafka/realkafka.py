@@ -59,7 +59,8 @@ class RealKafka:
 
     def format(self, users: Mapping[str, str] | None = None) -> None:
         """Prepare an empty data folder; `users` (name to password) may log in by SCRAM-SHA-512."""
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+        # A letter first: the tool takes what begins with `-` for an option.
+        cluster = "w" + base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()[1:]
         scram: list[str] = []
         for name, password in (users or {}).items():
             scram += ["--add-scram", f"SCRAM-SHA-512=[name={name},password={password}]"]
