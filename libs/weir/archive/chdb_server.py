@@ -107,13 +107,23 @@ def _query(connection: Any, sql: str, parameters: dict[str, str]) -> bytes:
     return result
 
 
+FAILED = "SELECT sum(value) FROM system.events WHERE event = 'FailedInsertQuery'"
+WHY = """SELECT concat('Code: ', code, '. DB::Exception: ', last_error_message, '. (', name, ')') FROM system.errors
+ORDER BY last_error_time DESC LIMIT 1"""
+
+
 def _insert(connection: Any, statement: str, form: str, data: memoryview) -> None:
+    """A streamed insert whose commit fails (a full disk) ends in chdb without an exception, as if its rows had been
+    written; only the engine's own counter tells."""
+    before = _query(connection, FAILED, {})
     try:
         with connection.send_insert(f"{statement} SETTINGS max_partitions_per_insert_block = 0", form) as insert:
             insert.append(data)
             insert.finish()
     except Exception as error:
         raise Failure(str(error)) from None
+    if _query(connection, FAILED, {}) != before:
+        raise Failure(_query(connection, WHY, {}).decode("utf-8", "replace").strip())
 
 
 class Server:

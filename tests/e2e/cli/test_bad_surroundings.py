@@ -6,7 +6,9 @@ import contextlib
 import os
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -162,3 +164,46 @@ def test_a_data_folder_that_cannot_be_made(weir: Weir) -> None:
     (weir.folder / "file").write_text("")
     done = weir("up", "-f", str(RECORDING), "--listen", "127.0.0.1:0", "--data", "file/data")
     told(done, 7, "file/data", "--data")
+
+
+def fill_up(file: Path) -> None:
+    """Take all the room that a file system has."""
+    with file.open("wb", buffering=0) as out, contextlib.suppress(OSError):
+        for _ in range(40 << 8):
+            out.write(bytes(1 << 12))
+    assert file.stat().st_size < 40 << 20
+
+
+@root
+@needs_root
+@pytest.mark.chdb
+def test_a_disk_that_fills_up_later_costs_time_and_no_entry(weir: Weir) -> None:
+    """Entries wait on the bus, `weir status` tells why, and all are stored when there is room again."""
+    pytest.importorskip("chdb", reason="needs the extra `embedded`")
+    (weir.folder / "data").mkdir()
+    mounted = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs -o size=40m tmpfs data && exec "$@"', "sh"]
+    argv = ["up", "-f", "-", "--data", "data", "--archive", "chdb", "--listen", "127.0.0.1:0"]
+    with weir.start(*argv, "--store.listen", "127.0.0.1:0", before=mounted, stdin=subprocess.PIPE) as up:
+        feed = up.process.stdin
+        assert feed is not None
+        up.says("token=")
+        url, token = re.findall(r"open (http://\S+)/\?token=(\S+)", up.err())[0]
+
+        def status() -> str:
+            return weir("status", "--hub", url, "--token", token).out
+
+        up.until(lambda: "store.archive: embedded" in status())
+        # The private mount, seen from outside of its namespace.
+        fill = Path(f"/proc/{up.process.pid}/root{weir.folder}/data/fill")
+        fill_up(fill)
+        feed.write(RECORDING.read_bytes())
+        feed.flush()
+        up.until(lambda: "archive away, entries wait" in status())
+        fill.unlink()
+        up.until(lambda: "archive away" not in status())
+        up.interrupt()
+        done = up.end()
+    assert done.code == 0
+    decoded, stored = (int(re.findall(rf"(\d+) entries {what}", done.err)[0]) for what in ("decoded", "stored"))
+    assert decoded == stored > 200
+    assert "nothing was lost" in done.err

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +61,12 @@ def test_without_a_command_the_help_is_an_error(weir: Weir) -> None:
     done = weir()
     assert (done.code, done.out) == (2, "")
     assert done.err == (HELP / "weir.txt").read_text()
+
+
+def test_the_first_page_imports_next_to_nothing(weir: Weir) -> None:
+    """What makes it quick; how quick is measured by the benchmarks."""
+    code = "import sys; from weir.cli.main import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], env=weir.env, capture_output=True, text=True, timeout=60)
+    loaded = set(done.stderr.split())
+    assert "weir.cli.main" in loaded
+    assert not loaded & {"asyncio", "argparse", "aiohttp", "aiokafka", "msgspec", "socket", "ssl"}
