@@ -19,6 +19,8 @@ NOISE = "not arp and not (ip6 and (ip6[6] == 58 or ip6[6] == 0))"
 """What is left out: what neighbours say to each other of their own accord."""
 MARKER = 9
 """A datagram to this port says that everything before it was captured (RFC 863: it is thrown away)."""
+SNAPLEN, BUFFER_KIB = "66000", "65536"
+"""The largest packet of a veth, and room for about a thousand of them."""
 
 Packets = list[Packet]
 
@@ -37,8 +39,9 @@ def recording(
     file = folder / f"{where.name}.pcap"
     name = interface or where.interface
     process = subprocess.Popen(
-        where.command("tcpdump", "-i", name, "-w", str(file), "-U", "--immediate-mode", "-n", "-s", "0",
-                      f"({expression}) or udp port {MARKER}"),
+        # Unbuffered, each packet takes a slot as large as the snap length: few of the usual ones fit into 2 MB.
+        where.command("tcpdump", "-i", name, "-w", str(file), "-U", "--immediate-mode", "-n", "-s", SNAPLEN,
+                      "-B", BUFFER_KIB, f"({expression}) or udp port {MARKER}"),
         stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     recorded = Recording()
@@ -51,7 +54,8 @@ def recording(
         until(lambda: len(read(file, whole=True)) > len(read(file)), "the recording does not end")
     finally:
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=10)
+        told = process.communicate(timeout=10)[1]
+    assert "\n0 packets dropped by kernel" in told, f"the recording is not whole: {told}"
     recorded.packets = read(file)
 
 
