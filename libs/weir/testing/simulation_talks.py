@@ -36,6 +36,8 @@ class Talk:
         self.chance = chance
         self.ts_ns = ts_ns
         self.packets: list[Packet] = []
+        self.under_an_hour = False
+        """Nothing of a connection is seen in outline between its opening and its end: after an hour it counts as over."""
         self._ends = (client, sport), (server, dport)
         self._next = [chance.choice((chance.getrandbits(32), 2**32 - chance.randrange(1, 3000))) for _ in range(2)]
 
@@ -115,9 +117,10 @@ def websocket(talk: Talk) -> None:
 
 
 def http2(talk: Talk) -> None:
-    """Up to an hour of one connection, requests side by side."""
+    """An hour and more of one connection, requests side by side."""
     chance = talk.chance
     wire = Wire()
+    began = talk.ts_ns
     talk.open()
     for _ in range(chance.randrange(2, 6)):
         body = bytes(chance.randrange(0, 300))
@@ -140,6 +143,8 @@ def http2(talk: Talk) -> None:
             talk.send(*line)
         wire.lines.clear()
         talk.wait(chance.choice((0.05, 20.0, 1000.0)))
+        if talk.under_an_hour and talk.ts_ns - began > 2500 * NS:
+            break
     talk.close()
 
 
@@ -197,6 +202,7 @@ def talk_of(chance: random.Random, number: int, ts_ns: int, *, twice: bool) -> T
     net = chance.choices(list(NETS), (4, 1))[0]
     client, server = net.format(10 + number % 40), net.format(1 + chance.randrange(3))
     talk = Talk(chance, ts_ns, client, server, 30_000 + number, port)
+    talk.under_an_hour = twice
     kind(talk)
     return talk
 
