@@ -37,7 +37,7 @@ class Talk:
         self.ts_ns = ts_ns
         self.packets: list[Packet] = []
         self.under_an_hour = False
-        """In outline nothing is seen of a connection between its opening and its end: after an hour it counts as over."""
+        """In outline nothing is seen between a connection's opening and its end: after an hour it counts as over."""
         self._ends = (client, sport), (server, dport)
         self._next = [chance.choice((chance.getrandbits(32), 2**32 - chance.randrange(1, 3000))) for _ in range(2)]
 
