@@ -53,7 +53,7 @@ class Engine:
     """chdb's connections to one folder: one for inserts, some for questions, each used by one thread at a time."""
 
     def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
-        chdb = _import()
+        chdb = load_chdb()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         options = {"max_server_memory_usage": memory_bytes, "mark_cache_size": MARK_CACHE_BYTES}
         try:
@@ -92,7 +92,7 @@ class Engine:
             connection.close()
 
 
-def _import() -> Any:
+def load_chdb() -> Any:
     try:
         return importlib.import_module("chdb")
     except ImportError as error:

@@ -70,8 +70,10 @@ class _Embedded(ClickHouseArchive):
 
 
 async def _serve(data_dir: Path, host: str, port: int) -> Archive:
-    from weir.archive.chdb_server import Engine, Server  # heavy, and absent where nobody asked for it
+    from weir.archive.chdb_server import Engine, Server, load_chdb  # heavy, and absent where nobody asked for it
 
+    # chdb changes the working directory while it is imported: on the loop's thread nobody opens a relative path then.
+    load_chdb()
     password = secrets.token_urlsafe(24)
     server = Server(await asyncio.to_thread(Engine, data_dir / FOLDER), "weir", password)
     await server.start(host, port)

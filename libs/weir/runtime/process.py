@@ -64,7 +64,7 @@ def load_settings(
 def data_dir(settings: RuntimeSettings) -> Path:
     """Where this installation keeps its files: the setting, else the user's data folder (XDG base directories)."""
     if settings.data_dir:
-        return Path(settings.data_dir)
+        return Path(settings.data_dir).absolute()
     base = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(base) / settings.instance
 
