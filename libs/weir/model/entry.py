@@ -48,6 +48,9 @@ class Peer(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Kubernetes node of the pod."""
     labels: dict[str, str] = {}
     """Chosen labels of the pod."""
+    role: str = ""
+    """What the address is: `pod`, `host` (a node's own), `service` (cluster IP, node port, load balancer) or `outside`;
+    absent where nobody says."""
 
 
 class Body(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -137,6 +140,9 @@ class Entry(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Which capture source saw the packets, e.g. `af_packet` or `pcap`."""
     sample_rate: float = 1.0
     """Share of conversations kept when this one was; an entry stands for 1 / sample_rate of them."""
+    tags: list[str] = []
+    """`probe`: the kubelet's. `service-view`: seen in front of a service's NAT, and again behind it. Lists leave
+    both out unless asked."""
     weird: list[str] = []
     """What was odd about the traffic."""
     incomplete: list[str] = []

@@ -40,6 +40,8 @@ class DirectedFlow(msgspec.Struct, frozen=True, kw_only=True):
     """The share of conversations that was kept when this one was; its weight is 1 / rate."""
     outline: bool = False
     """Only openings and closings of this conversation are wanted: no payload is decoded but DNS."""
+    bare: bool = False
+    """Outline of a view that another one doubles (in front of a NAT, or on the other node): not even DNS is read."""
 
     def key(self) -> bytes:
         """The same bytes for both directions: scope, protocol, and the two ends in order."""

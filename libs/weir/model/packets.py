@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Literal
 
 import msgspec
@@ -19,12 +20,25 @@ LINKTYPE_LINUX_SLL2 = 276
 LINKTYPE_BY_HATYPE = 0xFFFF
 """A ring bound to `any`: each packet's `sockaddr_ll.sll_hatype` tells its link layer (tpacket3 layout only)."""
 
-Layout = Literal["records", "tpacket3"]
+Layout = Literal["records", "tpacket3", "tallies"]
 """How `PacketBlock.data` is laid out.
 
 `records`:  repeated little-endian `<IIII` (seconds, nanoseconds, captured length, length on the wire) and the bytes.
 `tpacket3`: one block of a TPACKET_V3 ring without its block header: repeated `tpacket3_hdr` (48 bytes), `sockaddr_ll`
             at +48, and the packet at `tp_mac`; `tp_next_offset` leads to the next one (linux/if_packet.h).
+`tallies`:  no packets, but totals of directed flows that the kernel keeps as an outline: repeated `TALLY`.
+"""
+
+TALLY = struct.Struct("<16s16sHHBBHIqqQQ")
+"""One directed flow in the kernel's table: source and destination (IPv4 as IPv4-mapped), ports, IP protocol, all TCP
+flags so far, flags of the tally (`TALLY_LAST`), interface index, first and last seen (ns since epoch), packets, bytes
+(IP length). Totals count from the table's first packet of the flow on, never from the previous tally."""
+TALLY_LAST = 1
+"""The flow leaves the kernel's table: nothing follows."""
+
+Promise = Literal["", "outline", "exact"]
+"""What the filter in front of a source lets through. Empty: it promises nothing. `outline`: openings, closings, DNS and
+ICMP errors of whatever is no static target. `exact`: payload only of what `weir.endpoints` and `weir.control` target.
 """
 
 
@@ -42,6 +56,8 @@ class PacketBlock(msgspec.Struct, frozen=True, kw_only=True, tag="packets", tag_
     """Number of this block within the ring's run, from 0."""
     source: str = ""
     """Which capture source gave it, e.g. `af_packet` or `pcap`."""
+    promise: Promise = ""
+    """What its kernel filter promised while the block was captured: more than that is a leak."""
     layout: Layout = "records"
     linktype: int = LINKTYPE_ETHERNET
     """LINKTYPE_* as registered by tcpdump.org, or LINKTYPE_BY_HATYPE."""
@@ -50,7 +66,7 @@ class PacketBlock(msgspec.Struct, frozen=True, kw_only=True, tag="packets", tag_
     first_index: int = 0
     """How many packets this ring gave before this block: the index of the block's first packet."""
     count: int = 0
-    """Packets in `data`."""
+    """Packets (or tallies) in `data`."""
     clock_ns: int
     """The ring's clock, ns since epoch: no packet of this ring that is stamped earlier follows."""
     lost: int = 0

@@ -10,6 +10,22 @@ from weir.model.flow import DirectedFlow
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
 
+class Tally(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Totals of one directed flow, from the kernel's table (see `weir.model.packets.TALLY`)."""
+
+    flow: int
+    """Index into the block's `flows`."""
+    packets: int
+    bytes: int
+    """IP length of all its packets."""
+    flags: int
+    """All TCP flags so far."""
+    first_ns: int
+    last_ns: int
+    last: bool = False
+    """The kernel forgets the flow: nothing follows."""
+
+
 class SegmentBlock(msgspec.Struct, frozen=True, kw_only=True, tag="segments", tag_field="t"):
     """What one packet block held for one shard; without segments it passes the ring's clock on.
 
@@ -36,6 +52,9 @@ class SegmentBlock(msgspec.Struct, frozen=True, kw_only=True, tag="segments", ta
     end: bool = False
     lost: int = 0
     """Packets lost before this block (told by the packet block)."""
+    revision: int = 0
+    """The newest `EndpointRecord.revision` that was known when it was decided what is wanted."""
+    tallies: list[Tally] = []
     linktype: int
     flows: list[DirectedFlow] = []
     """The directed flows that occur, each once; the column `flow` points into this list."""
