@@ -7,11 +7,11 @@ from typing import Any
 
 from weir.bus.api import Received, Record
 from weir.directory import Directory
+from weir.directory.selector import Selector
 from weir.engine.api import EngineLimits
 from weir.engine.select import header_engine
 from weir.errors import SettingsError
 from weir.filter.policy import FilterPolicy
-from weir.filter.selector import Selector
 from weir.filter.settings import FilterSettings
 from weir.model.control import OUTLINE, Control, EndpointRecord
 from weir.model.counts import Counts

@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from weir.directory import Directory
+from weir.directory.selector import Selector, compile_targets
 from weir.engine.api import Decision, Drop
 from weir.filter.sampler import Sampler
-from weir.filter.selector import Selector, compile_targets
 from weir.filter.vantage import vantage
 from weir.model.control import OUTLINE, Control
 from weir.model.flow import DirectedFlow

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from weir.filter.selector import compile_targets
+from weir.directory.selector import compile_targets
 from weir.model.flow import DirectedFlow
 from weir.testing.packets import address
 
