@@ -153,6 +153,47 @@ async def test_the_highest_version_wins_in_any_order(archive: Archive, order: tu
     assert (await archive.query(Query(ok=True))).entries == []
 
 
+async def test_the_latest_of_a_flow_that_is_still_open_counts(archive: Archive) -> None:
+    told = [
+        entry("x", kind="flow", version=0, elapsed_time=0, summary="tcp open: 1"),
+        entry("x", kind="flow", version=0, elapsed_time=5000, summary="tcp open: 2", conn_local_bytes=10),
+        entry("x", kind="flow", version=0, elapsed_time=5000, summary="tcp open: 3", conn_local_bytes=10,
+              conn_remote_bytes=30),
+    ]
+    for one in told:
+        await archive.insert([one])
+        assert await archive.get("x") == one
+    assert (await archive.query(Query())).entries == [told[2]]
+    assert (await archive.query(Query(text="open: 2"))).entries == []
+    assert await archive.count(Query(text="open: 2")) == 0
+    [group] = await archive.statistics(Query())
+    assert (group.entries, group.bytes, group.flow_bytes) == (1, 0, 40)
+    await archive.insert([entry("x", kind="flow", summary="tcp closed", elapsed_time=1)])
+    assert await archive.count(Query(text="closed")) == 1
+
+
+async def test_what_nobody_misses_is_left_out_unless_asked_for(archive: Archive) -> None:
+    await archive.insert([
+        entry("plain", BASE + 3), entry("probe", BASE + 2, tags=["probe"]),
+        entry("front", BASE + 1, tags=["other", "service-view"]), entry("marked", tags=["other"]),
+    ])
+    assert ids((await archive.query(Query())).entries) == ["plain", "marked"]
+    assert await archive.count(Query()) == 2
+    assert (await archive.statistics(Query()))[0].entries == 2
+    assert ids((await archive.query(Query(hidden=True))).entries) == ["plain", "probe", "front", "marked"]
+    assert await archive.count(Query(hidden=True)) == 4
+    assert (await archive.statistics(Query(hidden=True)))[0].entries == 4
+    assert await archive.get("probe") is not None
+
+
+async def test_roles_can_be_grouped_by(archive: Archive) -> None:
+    await archive.insert([
+        entry("a", src={"role": "pod"}, dst={"role": "service"}), entry("b", src={"role": "pod"}), entry("c"),
+    ])
+    groups = await archive.statistics(Query(), group_by=["src_role", "dst_role"])
+    assert sorted(group.key for group in groups) == [("", ""), ("pod", ""), ("pod", "service")]
+
+
 @pytest.mark.parametrize("first", [0, 1])
 async def test_of_two_vantages_the_earlier_copy_stays(archive: Archive, first: int) -> None:
     copies = [entry("x", BASE + 5_000, node_name="a"), entry("x", BASE + 9_000, node_name="b")]
@@ -331,7 +372,8 @@ def random_entry(chance: random.Random, number: int) -> dict[str, Any]:
         "path": "/" + chance.choice(WORDS), "status_code": chance.choice([0, 200, 404, 500]),
         "ok": chance.choice([True, False, None]), "summary": " ".join(chance.choices(WORDS, k=3)),
         "sample_rate": chance.choice([1.0, 0.5, 0.3, 0.01]), "request": {"size": chance.randrange(10**6)},
-        "response": {"size": chance.randrange(10**6)}, "number": number,
+        "response": {"size": chance.randrange(10**6)}, "number": number, "conn_local_bytes": chance.randrange(10**6),
+        "tags": chance.choice([[], [], [], ["probe"], ["service-view"], ["other"], ["other", "probe"]]),
     }
     for name in chance.sample(sorted(set(made) - {"id", "timestamp"}), chance.randrange(4)):
         del made[name]
@@ -348,7 +390,7 @@ def random_query(chance: random.Random) -> Query:
         since_ns=at if chance.random() < 0.3 else 0, until_ns=at + 10**9 if chance.random() < 0.3 else 0,
         text=chance.choice([*WORDS, "CART", "10.0.0.1", "404", "/50", "t\nc"]) if chance.random() < 0.4 else "",
         flow_id="f1" if chance.random() < 0.2 else "", names=some(WORDS), namespaces=some(["shop", "pay", ""]),
-        ok=chance.choice([None, None, True, False]), limit=chance.choice([7, 20, 1000]),
+        ok=chance.choice([None, None, True, False]), hidden=chance.random() < 0.5, limit=chance.choice([7, 20, 1000]),
     )
 
 

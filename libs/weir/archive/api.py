@@ -1,7 +1,9 @@
 """The archive as services see it.
 
 What an archive holds is a set of entries by id. A copy with a higher version replaces a poorer one; of two copies of
-one version the earlier stays, so that the order of arrival does not matter. Every answer is about that set.
+one version the earlier stays, and of two with the same time the one that lasted longer or counts more bytes (a flow
+that is still open is told again and again), so that the order of arrival does not matter. Every answer is about that
+set.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ from weir.query.structured import Query
 
 GROUPS: tuple[str, ...] = (
     "protocol", "kind", "transport", "node_name", "method", "path", "status_code", "ok",
-    "src_ip", "src_name", "src_namespace", "src_service", "src_workload",
+    "src_ip", "src_name", "src_namespace", "src_service", "src_workload", "src_role",
     "dst_ip", "dst_port", "dst_name", "dst_namespace", "dst_service", "dst_workload",
+    "dst_role",
 )
 """Columns (`weir.query.row.Row`) that statistics can be grouped by."""
 
@@ -61,6 +64,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     p99_us: int
     bytes: int
     """Request and response, as on the wire."""
+    flow_bytes: int = 0
+    """What both ends of the flows among them sent, as on the wire; a flow's exchanges are in `bytes` once more."""
 
 
 class Trimmed(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ SLACK = 16
 PARTS = "system.parts WHERE active AND database = {database:String} AND table = 'entries'"
 
 T = TypeVar("T")
+Copy = tuple[Any, ...]
+"""A copy of an entry: `questions.RANK`, and the entry."""
 
 
 class ClickHouseArchive:
@@ -70,19 +72,19 @@ class ClickHouseArchive:
     async def query(self, query: Query) -> Page:
         before = position_of(query.cursor) if query.cursor else None
         found: list[tuple[Position, EntryMap]] = []
-        best: dict[str, tuple[int, int, bytes]] = {}
+        best: dict[str, Copy] = {}
         room = self.page_bytes
         more = False
         while not more and len(found) <= query.limit:
             size = query.limit + 1 - len(found) + SLACK
             rows = await self._ask(questions.candidates(self._table, query, before, size))
             taken = _fitting(rows, room)
-            room -= sum(row[3] for row in taken)
+            room -= sum(row[-1] for row in taken)
             await self._learn(best, [row[1] for row in taken])
-            for ns, entry_id, version in dict.fromkeys((row[0], row[1], row[2]) for row in taken):
-                copy = best.get(entry_id)
-                if copy is not None and copy[:2] == (ns, version):
-                    found.append((Position(ns, entry_id), decode_entry(copy[2])))
+            for rank in dict.fromkeys(tuple(row[:-1]) for row in taken):
+                copy = best.get(rank[1])
+                if copy is not None and copy[:-1] == rank:
+                    found.append((Position(rank[0], rank[1]), decode_entry(copy[-1])))
             if len(rows) < size and len(taken) == len(rows):
                 break
             before = Position(taken[-1][0], taken[-1][1])
@@ -91,16 +93,16 @@ class ClickHouseArchive:
         more = more or len(found) > query.limit
         return Page([entry for _, entry in page], cursor_of(page[-1][0]) if more else "")
 
-    async def _learn(self, best: dict[str, tuple[int, int, bytes]], ids: Sequence[str]) -> None:
-        """The best copy (ns, version, entry) of each id that is not known yet."""
+    async def _learn(self, best: dict[str, Copy], ids: Sequence[str]) -> None:
+        """The best copy of each id that is not known yet."""
         unknown = [entry_id for entry_id in dict.fromkeys(ids) if entry_id not in best]
         if unknown:
-            for entry_id, ns, version, data in await self._ask(questions.best(self._table, unknown)):
-                best[entry_id] = ns, version, data
+            for row in await self._ask(questions.best(self._table, unknown)):
+                best[row[1]] = tuple(row)
 
     async def get(self, entry_id: str) -> EntryMap | None:
         rows = await self._ask(questions.best(self._table, [clean(entry_id)]))
-        return decode_entry(rows[0][3]) if rows else None
+        return decode_entry(rows[0][-1]) if rows else None
 
     async def statistics(
         self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
@@ -232,9 +234,9 @@ class ClickHouseArchive:
 
 
 def _fitting(rows: Sequence[tuple[Any, ...]], room: int) -> Sequence[tuple[Any, ...]]:
-    """The first rows, of (ns, id, version, size), whose entries fit together; at least one."""
+    """The first rows, which end with a size, whose entries fit together; at least one."""
     for number, row in enumerate(rows):
-        room -= row[3]
+        room -= row[-1]
         if room < 0 and number:
             return rows[:number]
     return rows
@@ -252,9 +254,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _statistics(row: Sequence[Any], keys: int) -> Statistics:
-    bucket, entries, weight, errors, size, (p50, p95, p99) = row[keys:]
+    bucket, entries, weight, errors, size, flows, (p50, p95, p99) = row[keys:]
     return Statistics(
         key=tuple(row[:keys]), since_ns=bucket, entries=entries,
-        count=weight / WEIGHT_UNIT, errors=errors / WEIGHT_UNIT, bytes=int(size),
+        count=weight / WEIGHT_UNIT, errors=errors / WEIGHT_UNIT, bytes=int(size), flow_bytes=int(flows),
         p50_us=p50, p95_us=p95, p99_us=p99,
     )

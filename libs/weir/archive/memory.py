@@ -72,7 +72,7 @@ class MemoryArchive:
     def _keep(self, new: _Kept) -> None:
         old = self._by_id.get(new.row.id)
         if old is not None:
-            if (new.row.version, -new.row.timestamp) <= (old.row.version, -old.row.timestamp):
+            if _rank(new.row) <= _rank(old.row):
                 return
             self._remove(old)
         self._by_id[new.row.id] = new
@@ -166,3 +166,8 @@ class MemoryArchive:
         self._by_id.clear()
         self._order.clear()
         self._bytes = 0
+
+
+def _rank(row: Row) -> tuple[int, int, int, int]:
+    """Of two copies of an entry the higher one counts."""
+    return row.version, -row.timestamp, row.elapsed_time, row.request_size + row.response_size

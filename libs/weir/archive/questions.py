@@ -14,14 +14,16 @@ from typing import Any
 import msgspec
 
 from weir.archive.statistics import LEVELS
-from weir.query.row import OK_NO, WEIGHT_UNIT
+from weir.query.row import FLOW, OK_NO, WEIGHT_UNIT
 from weir.query.sql import condition
 from weir.query.structured import Position, Query
 
 SPREAD_NS = 120 * 10**9
 """Copies of one id lie closer together than this: the id holds the minute of its first byte."""
-BEST = "ORDER BY version DESC, timestamp ASC"
+BEST = "ORDER BY version DESC, timestamp ASC, elapsed_time DESC, request_size + response_size DESC"
 """Which of several copies counts is the first in this order."""
+RANK = "toUnixTimestamp64Nano(timestamp), id, version, elapsed_time, request_size + response_size"
+"""What tells copies apart."""
 HASH = "cityHash64(id)"
 """Of eight bytes, so that looking for copies takes a quarter of the time."""
 MAX_COPIES = 4000
@@ -30,7 +32,7 @@ MAX_COPIES = 4000
 COLUMNS = (
     "timestamp, id, version, protocol, kind, flow_id, transport, node_name, elapsed_time, src_ip, src_name, "
     "src_namespace, src_service, src_workload, dst_ip, dst_port, dst_name, dst_namespace, dst_service, dst_workload, "
-    "method, path, status_code, ok, request_size, response_size, weight, search"
+    "method, path, status_code, ok, request_size, response_size, weight, search, tags, src_role, dst_role"
 )
 
 
@@ -40,7 +42,7 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def candidates(table: str, query: Query, before: Position | None, limit: int) -> Question:
-    """Rows (ns, id, version, size) that match, newest first, every copy of an entry one by one."""
+    """Rows (ns, id, version, elapsed time, bytes, size) that match, newest first, every copy of an entry one by one."""
     asked = condition(query)
     parameters = asked.parameters | {"rows": limit}
     where = asked.sql
@@ -52,16 +54,16 @@ def candidates(table: str, query: Query, before: Position | None, limit: int) ->
         )
         parameters |= {"before_ns": before.timestamp, "before_id": before.id}
     return Question(
-        f"SELECT toUnixTimestamp64Nano(timestamp), id, version, entry_size FROM {table} WHERE {where} "
+        f"SELECT {RANK}, entry_size FROM {table} WHERE {where} "
         "ORDER BY timestamp DESC, id DESC LIMIT {rows:UInt32}",
         parameters,
     )
 
 
 def best(table: str, ids: Sequence[str]) -> Question:
-    """The best copy of each id: (id, ns, version, entry)."""
+    """The best copy of each id: (ns, id, version, elapsed time, bytes, entry)."""
     return Question(
-        f"SELECT id, toUnixTimestamp64Nano(timestamp), version, entry FROM {table} "
+        f"SELECT {RANK}, entry FROM {table} "
         f"WHERE id IN {{ids:Array(String)}} {BEST} LIMIT 1 BY id",
         {"ids": list(ids)},
     )
@@ -83,7 +85,7 @@ def count(table: str, query: Query, known: Sequence[int]) -> Question:
 def statistics(
     table: str, query: Query, known: Sequence[int], group_by: Sequence[str], bucket_ns: int, limit: int
 ) -> Question:
-    """Groups: the keys, bucket, entries, weight and errors in thousandths, bytes, quantiles."""
+    """Groups: the keys, bucket, entries, weight and errors in thousandths, bytes, bytes of flows, quantiles."""
     rows, parameters = _matching(table, query, known)
     bucket = "toInt64(0)"
     if bucket_ns:
@@ -94,12 +96,18 @@ def statistics(
     levels = ", ".join(map(str, LEVELS))
     return Question(
         f"SELECT {named}{bucket} AS bucket, count(), sum(weight) AS weights, sumIf(weight, ok = {OK_NO}), "
-        f"toString(intDiv(sum(toUInt128(request_size + response_size) * weight), {WEIGHT_UNIT})), "
+        f"{_bytes('!=')}, {_bytes('=')}, "
         f"quantilesExactWeightedIf({levels})(elapsed_time, weight, elapsed_time > 0) "
         f"FROM ({rows}) GROUP BY {', '.join(['bucket', *keys])} "
         f"ORDER BY {', '.join(['bucket', 'weights DESC', *keys])} LIMIT {{groups:UInt32}}",
         parameters | {"groups": limit},
     )
+
+
+def _bytes(flows: str) -> str:
+    """Bytes of what is a flow (`=`) or is none (`!=`)."""
+    size = "toUInt128(request_size + response_size) * weight"
+    return f"toString(intDiv(sumIf({size}, kind {flows} '{FLOW}'), {WEIGHT_UNIT}))"
 
 
 def _matching(table: str, query: Query, known: Sequence[int]) -> tuple[str, dict[str, Any]]:
@@ -130,6 +138,7 @@ def _copies(table: str, where: str) -> str:
 def _near(query: Query) -> Query:
     """The time range with all copies of its entries."""
     return Query(
+        hidden=True,
         since_ns=max(query.since_ns - SPREAD_NS, 0),
         until_ns=query.until_ns + SPREAD_NS if query.until_ns else 0,
     )

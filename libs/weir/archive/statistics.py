@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from weir.archive.api import GROUPS, Key, Statistics
-from weir.query.row import OK_NO, WEIGHT_UNIT, Row
+from weir.query.row import FLOW, OK_NO, WEIGHT_UNIT, Row
 from weir.query.structured import QueryError
 
 LEVELS = (0.5, 0.95, 0.99)
@@ -22,10 +22,10 @@ def check_groups(group_by: Sequence[str]) -> tuple[str, ...]:
 
 
 class _Group:
-    __slots__ = ("bytes", "elapsed", "entries", "errors", "weight")
+    __slots__ = ("bytes", "elapsed", "entries", "errors", "flow_bytes", "weight")
 
     def __init__(self) -> None:
-        self.entries = self.weight = self.errors = self.bytes = 0
+        self.entries = self.weight = self.errors = self.bytes = self.flow_bytes = 0
         self.elapsed: Counter[int] = Counter()
 
 
@@ -45,7 +45,11 @@ class Summing:
             group = self._groups[key] = _Group()
         group.entries += 1
         group.weight += row.weight
-        group.bytes += (row.request_size + row.response_size) * row.weight
+        size = (row.request_size + row.response_size) * row.weight
+        if row.kind == FLOW:
+            group.flow_bytes += size
+        else:
+            group.bytes += size
         if row.ok == OK_NO:
             group.errors += row.weight
         if row.elapsed_time:
@@ -66,6 +70,7 @@ def _statistics(bucket: int, key: tuple[Key, ...], group: _Group) -> Statistics:
     return Statistics(
         key=key, since_ns=bucket, entries=group.entries,
         count=group.weight / WEIGHT_UNIT, errors=group.errors / WEIGHT_UNIT, bytes=group.bytes // WEIGHT_UNIT,
+        flow_bytes=group.flow_bytes // WEIGHT_UNIT,
         p50_us=p50, p95_us=p95, p99_us=p99,
     )
 

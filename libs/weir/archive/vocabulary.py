@@ -29,11 +29,11 @@ _ENGINES = frozenset({"ReplacingMergeTree"})
 _CALLS = frozenset({
     # questions
     "select", "from", "in", "and", "or", "not", "where", "by", "values", "as",
-    "count", "sum", "sumIf", "max", "intDiv", "position", "quantilesExactWeightedIf", "toInt64", "toString",
+    "count", "sum", "sumIf", "hasAny", "max", "intDiv", "position", "quantilesExactWeightedIf", "toInt64", "toString",
     "toUInt128", "toUnixTimestamp", "toUnixTimestamp64Nano", "fromUnixTimestamp64Nano", "cityHash64", "version",
     "timezone",
     # the schema
-    "now", "toStartOfHour", "CODEC", "Delta", "T64", "ZSTD", "DateTime64", "LowCardinality",
+    "now", "toStartOfHour", "CODEC", "Delta", "T64", "ZSTD", "DateTime64", "LowCardinality", "Array",
     "bloom_filter", "ReplacingMergeTree",
 })
 _ALLOWED = frozenset(name.lower() for name in _CALLS)

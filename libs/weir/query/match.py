@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from weir.query.row import Row, clean
-from weir.query.structured import Query
+from weir.query.structured import HIDDEN, Query
 
 Predicate = Callable[[Row], bool]
+
+_HIDDEN = frozenset(HIDDEN)
 
 
 def predicate(query: Query) -> Predicate:
@@ -22,6 +24,9 @@ def predicate(query: Query) -> Predicate:
 
 def _tests(query: Query) -> list[Predicate]:
     tests: list[Predicate] = []
+    if not query.hidden:
+        # Few have tags at all.
+        tests.append(lambda row: not row.tags or _HIDDEN.isdisjoint(row.tags))
     if query.since_ns:
         since = query.since_ns
         tests.append(lambda row: row.timestamp >= since)

@@ -25,6 +25,9 @@ WEIGHT_UNIT = 1000
 MAX_WEIGHT = 1_000_000 * WEIGHT_UNIT
 
 OK_UNKNOWN, OK_NO, OK_YES = -1, 0, 1
+FLOW = "flow"
+"""The kind of entries that count a conversation's bytes once more, as a whole."""
+MAX_TAGS = 16
 
 
 class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -58,12 +61,16 @@ class Row(msgspec.Struct, frozen=True, gc=False, array_like=True):
     ok: int
     """1 it went well, 0 it failed, -1 it cannot be told."""
     request_size: int
+    """Bytes as on the wire; of a flow, what its client sent."""
     response_size: int
     weight: int
     """How many conversations the entry stands for, in thousandths: 1000 / sample_rate."""
     summary: str
     search: str
     """What a text is looked for in: lower case, parts separated by line feeds."""
+    src_role: str
+    dst_role: str
+    tags: list[str]
 
 
 FIELDS: tuple[str, ...] = Row.__struct_fields__
@@ -78,6 +85,7 @@ def row_of(entry: EntryMap) -> Row:
     summary, path, url = _text(get("summary"), MAX_TEXT), _text(get("path"), MAX_TEXT), _text(get("url"), MAX_TEXT)
     status = _number(get("status_code"), -MAX_STATUS, MAX_STATUS)
     method = _text(get("method"), MAX_NAME)
+    kind = _text(get("kind"), MAX_NAME)
     here, there = _peer(src), _peer(dst)
     ok = get("ok")
     return Row(
@@ -85,7 +93,7 @@ def row_of(entry: EntryMap) -> Row:
         _text(get("id"), MAX_NAME),
         _number(get("version", 1), 0, MAX_VERSION),
         _text(get("protocol"), MAX_NAME),
-        _text(get("kind"), MAX_NAME),
+        kind,
         _text(get("flow_id"), MAX_NAME),
         _text(get("transport", "tcp"), MAX_NAME),
         _text(get("node_name"), MAX_NAME),
@@ -96,12 +104,26 @@ def row_of(entry: EntryMap) -> Row:
         path,
         status,
         OK_UNKNOWN if not isinstance(ok, bool) else int(ok),
-        _number(_map(get("request")).get("size"), 0, MAX_SIZE),
-        _number(_map(get("response")).get("size"), 0, MAX_SIZE),
+        *_sizes(entry, kind),
         weight_of(get("sample_rate", 1.0)),
         summary,
         _search(summary, method, url or path, str(status) if status else "", here, there),
+        _text(src.get("role"), MAX_NAME),
+        _text(dst.get("role"), MAX_NAME),
+        _tags(get("tags")),
     )
+
+
+def _sizes(entry: EntryMap, kind: str) -> tuple[int, int]:
+    """What client and server sent."""
+    get = entry.get
+    if kind != FLOW:
+        asked, answered = _map(get("request")).get("size"), _map(get("response")).get("size")
+    elif "conn_local_bytes" in entry:
+        asked, answered = get("conn_local_bytes"), get("conn_remote_bytes")
+    else:
+        asked, answered = get("flow_local_bytes"), get("flow_remote_bytes")
+    return _number(asked, 0, MAX_SIZE), _number(answered, 0, MAX_SIZE)
 
 
 def weight_of(sample_rate: Any) -> int:
@@ -141,6 +163,12 @@ def _text(value: Any, limit: int) -> str:
     if type(value) is not str:
         return ""
     return clean(value if len(value) <= limit else value[:limit])
+
+
+def _tags(value: Any) -> list[str]:
+    if not value or type(value) is not list:
+        return []
+    return [_text(tag, MAX_NAME) for tag in value[:MAX_TAGS] if type(tag) is str]
 
 
 def _number(value: Any, low: int, high: int) -> int:

@@ -11,7 +11,7 @@ import msgspec
 
 from weir.query.match import needle_of
 from weir.query.row import clean
-from weir.query.structured import Query
+from weir.query.structured import HIDDEN, Query
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -30,6 +30,8 @@ def condition(query: Query) -> Condition:
         terms.append(sql)
         bound.update(parameters)
 
+    if not query.hidden:
+        add("NOT hasAny(tags, {hidden:Array(String)})", hidden=list(HIDDEN))
     if query.since_ns:
         add("timestamp >= fromUnixTimestamp64Nano({since:Int64})", since=query.since_ns)
     if query.until_ns:

@@ -13,6 +13,8 @@ from weir.errors import WeirError
 
 MAX_LIMIT = 1000
 MAX_QUERY_TEXT = 512
+HIDDEN = ("probe", "service-view")
+"""Tags (`weir.model.entry.Entry.tags`) of entries that nobody misses: left out unless asked for."""
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -32,6 +34,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     namespaces: tuple[str, ...] = ()
     """Namespace of either end."""
     ok: bool | None = None
+    hidden: bool = False
+    """Entries with one of the tags `HIDDEN`, too."""
     limit: int = 100
     """Entries on one page; not a condition."""
     cursor: str = ""

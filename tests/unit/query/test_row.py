@@ -39,7 +39,7 @@ def test_absent_fields_have_typed_defaults() -> None:
     row = row_of({})
     assert row == Row(
         0, "", 1, "", "", "", "tcp", "", 0, "", 0, "", "", "", "", "", 0, "", "", "", "", "", "", 0, -1,
-        0, 0, 1000, "", "",
+        0, 0, 1000, "", "", "", "", [],
     )
 
 
@@ -64,3 +64,18 @@ def test_any_map_gives_a_row_that_can_be_sent(entry: dict[str, Any]) -> None:
     again = msgspec.convert(msgspec.msgpack.decode(msgspec.msgpack.encode(row)), Row)
     assert again == row
     assert row.search == row.search.lower()
+
+
+def test_a_flow_tells_what_each_end_sent() -> None:
+    tcp = row_of({"kind": "flow", "conn_local_bytes": 5, "conn_remote_bytes": 7, "request": {"size": 1}})
+    assert (tcp.request_size, tcp.response_size) == (5, 7)
+    udp = row_of({"kind": "flow", "flow_local_bytes": 3, "flow_remote_bytes": "x"})
+    assert (udp.request_size, udp.response_size) == (3, 0)
+
+
+def test_roles_and_tags_of_any_map() -> None:
+    row = row_of({"src": {"role": "pod"}, "dst": {"role": 5}, "tags": ["probe", 1, "x" * 1000, *["y"] * 50]})
+    assert (row.src_role, row.dst_role) == ("pod", "")
+    assert row.tags[:2] == ["probe", "x" * 512]
+    assert len(row.tags) <= 16
+    assert row_of({"tags": "probe"}).tags == []
