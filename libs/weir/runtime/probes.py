@@ -1,4 +1,4 @@
-"""`/healthz` and `/metrics` of a process that has no web page of its own.
+"""`/healthz`, `/readyz` and `/metrics` of a process, beside whatever else it serves.
 
 aiohttp and the Prometheus client are imported where they are used: a fifth of a second that commands which serve
 nothing need not pay.
@@ -26,8 +26,11 @@ def split_listen(listen: str, setting: str = "listen") -> tuple[str, int]:
 
 
 @contextlib.asynccontextmanager
-async def serve_probes(listen: str, totals: Totals, trouble: Callable[[], str]) -> AsyncIterator[None]:
-    """Serve while the block runs; with an empty `listen` do nothing."""
+async def serve_probes(
+    listen: str, totals: Totals, trouble: Callable[[], str], unready: Callable[[], str]
+) -> AsyncIterator[None]:
+    """Serve while the block runs; with an empty `listen` do nothing. `trouble` and `unready` say in words what is
+    wrong with the process and what it waits for; nothing if all is well."""
     if not listen:
         yield
         return
@@ -35,15 +38,22 @@ async def serve_probes(listen: str, totals: Totals, trouble: Callable[[], str]) 
 
     from weir.runtime.metrics import metrics_text
 
-    async def health(_: web.Request) -> web.Response:
-        wrong = trouble()
+    def verdict(wrong: str) -> web.Response:
         return web.Response(text=wrong or "ok", status=503 if wrong else 200)
+
+    async def health(_: web.Request) -> web.Response:
+        return verdict(trouble())
+
+    async def readiness(_: web.Request) -> web.Response:
+        return verdict(trouble() or unready())
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=metrics_text(totals), headers={"Content-Type": "text/plain; version=0.0.4"})
 
     app = web.Application()
-    app.add_routes([web.get("/healthz", health), web.get("/metrics", metrics)])
+    app.add_routes([
+        web.get("/healthz", health), web.get("/readyz", readiness), web.get("/metrics", metrics)
+    ])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     host, port = split_listen(listen, "runtime.listen")

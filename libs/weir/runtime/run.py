@@ -81,23 +81,34 @@ class Host:
 
     async def run(self) -> None:
         """Start the bus, run every stage, drain; raises the first stage's failure at the end."""
-        quiet = asyncio.Event()
         try:
-            if not await self._start_bus():
-                return
-            async with asyncio.TaskGroup() as group, serve_probes(self.settings.listen, self.totals, self.healthy):
-                group.create_task(beat(self.bus, self.totals, self._clock, self.settings.heartbeat_s, quiet))
-                await self._launch(group)
-                self.ready.set()
-                await self._until_over()
-                await self._drain()
-                quiet.set()
-            farewell(self.bus, self.totals.process)
+            # Before the bus is there, so that a process which waits for Kafka is seen to be alive, and not ready.
+            async with serve_probes(self.settings.listen, self.totals, self.healthy, self.unready):
+                if await self._start_bus():
+                    await self._work()
         finally:
             self.totals.collect()
             await self.bus.stop(self.settings.drain_s)
         if self.failure is not None:
             raise self.failure
+
+    async def _work(self) -> None:
+        """Run every stage on a bus that is there, until the end."""
+        quiet = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(beat(self.bus, self.totals, self._clock, self.settings.heartbeat_s, quiet))
+            await self._launch(group)
+            self.ready.set()
+            await self._until_over()
+            await self._drain()
+            quiet.set()
+        farewell(self.bus, self.totals.process)
+
+    def unready(self) -> str:
+        """Empty once every stage runs and until the process drains, else what it waits for."""
+        if self.stop.is_set():
+            return "draining"
+        return "" if self.ready.is_set() else self.bus.trouble() or "starting"
 
     def healthy(self) -> str:
         """Empty if all is well, else what is wrong."""

@@ -30,7 +30,8 @@ class RuntimeSettings(msgspec.Struct, frozen=True, kw_only=True):
         float, Meta(ge=0, le=600, description="Seconds that a stage may take to finish what it took, at the end.")
     ] = 10.0
     listen: Annotated[
-        str, Meta(description="HOST:PORT for /healthz and /metrics of this process; empty for none.")
+        str,
+        Meta(description="HOST:PORT for /healthz, /readyz and /metrics of this process; empty for none."),
     ] = ""
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="What is logged to stderr.")
