@@ -7,7 +7,8 @@
     ├── BusError              Kafka cannot be reached or refuses          exit 5
     ├── ArchiveError          entries cannot be kept or found             exit 6
     ├── HubError              a hub cannot be reached or refuses          exit 7
-    └── Quarantined           too much input cannot be processed          exit 8
+    ├── Quarantined           too much input cannot be processed          exit 8
+    └── ClusterError          the Kubernetes API cannot be reached        exit 9
 
 Odd traffic is never an error: it is data (`weird`, `incomplete`, a counter). A bug is a builtin exception.
 """
@@ -57,6 +58,10 @@ class Quarantined(WeirError):
     exit_code = 8
 
 
+class ClusterError(WeirError):
+    exit_code = 9
+
+
 EXIT_CODES: dict[int, str] = {
     0: "everything asked for was done",
     1: "an error that has no code of its own, or a bug",
@@ -67,5 +72,6 @@ EXIT_CODES: dict[int, str] = {
     6: "the archive cannot be reached, or refuses",
     7: "the hub cannot be reached, or refuses",
     8: "too much input could not be processed; the stage stopped instead of draining its topic",
+    9: "the Kubernetes API cannot be reached, or refuses",
     130: "interrupted (^C) before the work was complete; what was seen has been printed",
 }

@@ -156,13 +156,16 @@ Object: TypeAlias = Pod | Service | EndpointSlice | Node | Namespace
 class Replace(msgspec.Struct, frozen=True, kw_only=True):
     """All that there is of one kind: first of all, and after every gap that the watch could not bridge.
 
-    An object under a name that was deleted and made anew in the gap stands in `gone` with its old uid, too.
+    Where only some namespaces are watched, all of one kind in one of them: so forget what stands in `gone`, not what is
+    missing in `objects`.
     """
 
     kind: Kind
+    namespace: str = ""
+    """Empty: of the whole cluster."""
     objects: tuple[Object, ...]
     gone: tuple[Object, ...] = ()
-    """What was told before and is no longer, as it was told last."""
+    """What was told before and is no longer, as it was told last; also what was made anew with another uid."""
 
 
 class Put(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +190,8 @@ class Watching(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: Kind
+    namespace: str = ""
+    """Empty: of the whole cluster."""
     state: Literal["listing", "watching", "away", "forbidden", "unwatched"]
     reason: str = ""
     """For people, with what is missing."""
