@@ -13,7 +13,7 @@ INSTALLED := .venv/.weir-installed
 DEVELOPING := .venv/.weir-developing
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit test check check-lint check-types check-imports check-page golden generate bench kafka e2e-compose ui clean
+.PHONY: help run unit test check check-lint check-types check-imports check-page golden generate bench kafka kube e2e-compose ui clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -53,6 +53,9 @@ bench: $(DEVELOPING) ## Speed and memory, as ratios against anchors measured in 
 
 kafka: $(INSTALLED) ## A real Apache Kafka in the foreground (needs Java and Maven)
 	@exec $(BIN)/python -m weir.testing.kafka $(ARGS)
+
+kube: $(DEVELOPING) ## A real Kubernetes API in the foreground, with played nodes (needs Go once)
+	@exec $(BIN)/python -m weir.testing.kube $(ARGS)
 
 e2e-compose: $(DEVELOPING) $(PAGE) ## docker-compose.yml on a real Docker engine, from a request to the page
 	$(BIN)/python -m weir.testing.engine -- $(BIN)/python -m pytest -m containers tests/e2e/compose $(ARGS)
