@@ -30,6 +30,8 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True, tag="heartbeat", tag_
     rss_bytes: int = 0
     notes: list[str] = []
     """What a person should know now, e.g. `Kafka away for 12 s: Connection refused`."""
+    node: str = ""
+    """Node on which it runs."""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, tag="dead", tag_field="t", omit_defaults=True):

@@ -71,6 +71,7 @@ class Totals:
             cpu_s=round(usage.ru_utime + usage.ru_stime, 3),
             rss_bytes=resident_bytes(),
             notes=notes,
+            node=self._contexts[0].node if self._contexts else "",
         )
 
 
