@@ -24,6 +24,7 @@ from weir.archive.open import open_writer
 from weir.cli.offline import STAGES, read_entries, with_files
 from weir.query.structured import Query
 from weir.runtime.process import load_settings
+from weir.store.service import AT_ONCE
 from weir.store.settings import StoreSettings
 
 ENTRIES_PER_S = 30_000
@@ -54,18 +55,25 @@ async def _insert(entries: list[dict[str, Any]], times: int, folder: Path) -> di
         reader = asyncio.create_task(_ask(archive, questions))
         wall_s = cpu_s = 0.0
         for number in range(times):
-            for at in range(0, len(entries), size):
-                batch = [{**entry, "id": f"{entry['id']}-{number}"} for entry in entries[at : at + size]]
-                begun, cpu = time.monotonic(), time.process_time()
-                await archive.insert(batch)
-                wall_s += time.monotonic() - begun
-                cpu_s += time.process_time() - cpu
+            batches = [
+                [{**entry, "id": f"{entry['id']}-{number}"} for entry in entries[at : at + size]]
+                for at in range(0, len(entries), size)
+            ]
+            begun, cpu = time.monotonic(), time.process_time()
+            await asyncio.gather(*(_insert_all(archive, batches) for _ in range(AT_ONCE)))
+            wall_s += time.monotonic() - begun
+            cpu_s += time.process_time() - cpu
         reader.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reader
     finally:
         await archive.close()
     return {"entries": times * len(entries), "wall_s": wall_s, "cpu_s": cpu_s, "questions": len(questions)}
+
+
+async def _insert_all(archive: Archive, batches: list[list[dict[str, Any]]]) -> None:
+    while batches:
+        await archive.insert(batches.pop())
 
 
 async def _ask(archive: Archive, found: list[int]) -> None:

@@ -107,6 +107,9 @@ def _query(connection: Any, sql: str, parameters: dict[str, str]) -> bytes:
     return result
 
 
+SETTINGS = "max_partitions_per_insert_block = 0, optimize_on_insert = 0"
+"""Of inserts; what a client asks for in the URL of a request is not passed on."""
+
 FAILED = "SELECT sum(value) FROM system.events WHERE event = 'FailedInsertQuery'"
 WHY = """SELECT concat('Code: ', code, '. DB::Exception: ', last_error_message, '. (', name, ')') FROM system.errors
 ORDER BY last_error_time DESC LIMIT 1"""
@@ -117,7 +120,7 @@ def _insert(connection: Any, statement: str, form: str, data: memoryview) -> Non
     written; only the engine's own counter tells."""
     before = _query(connection, FAILED, {})
     try:
-        with connection.send_insert(f"{statement} SETTINGS max_partitions_per_insert_block = 0", form) as insert:
+        with connection.send_insert(f"{statement} SETTINGS {SETTINGS}", form) as insert:
             insert.append(data)
             insert.finish()
     except Exception as error:

@@ -160,6 +160,9 @@ def clean(text: str) -> str:
 
 
 def _text(value: Any, limit: int) -> str:
+    # First what nearly every text is: this is called twenty times for each entry.
+    if type(value) is str and len(value) <= limit and value.isascii():
+        return value
     if type(value) is not str:
         return ""
     return clean(value if len(value) <= limit else value[:limit])
@@ -172,6 +175,8 @@ def _tags(value: Any) -> list[str]:
 
 
 def _number(value: Any, low: int, high: int) -> int:
+    if type(value) is int and low <= value <= high:
+        return value
     if not isinstance(value, int) or isinstance(value, bool):
         return 0
     return max(low, min(value, high))

@@ -87,12 +87,6 @@ class Batches:
         self._entries, self._marks, self._bytes = [], {}, 0
         return insert
 
-    def put_back(self, insert: Insert) -> None:
-        """It could not be kept: it goes before what came meanwhile."""
-        self._entries = insert.entries + self._entries
-        self._marks = insert.marks | self._marks
-        self._bytes += insert.bytes
-
 
 def weigh(value: Any, depth: int = 8) -> int:
     """Bytes of an entry, about: texts and bytes in full, `OVERHEAD` for what is around them."""

@@ -20,6 +20,8 @@ from weir.store.settings import StoreSettings
 QUEUED = 4
 """Batches of the bus that are read ahead of the archive."""
 FIRST_RETRY_S = 0.25
+AT_ONCE = 2
+"""Inserts under way at once."""
 REVOKE_S = 5.0
 """A partition that is taken away waits this long for what is held; after that its new owner inserts it again."""
 
@@ -51,6 +53,9 @@ class StoreService(Service):
         self._batches = Batches(limits, context.counts)
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(QUEUED)
         self._writing = asyncio.Lock()
+        self._inserts: set[asyncio.Task[None]] = set()
+        self._inserting = 0
+        self._tasks: asyncio.TaskGroup
         self._read_to: dict[int, int] = {}
         self._marked: dict[int, int] = {}
 
@@ -82,7 +87,7 @@ class StoreService(Service):
     @property
     def held(self) -> int:
         """Entries that were read and are not in the archive yet."""
-        return self._batches.held
+        return self._batches.held + self._inserting
 
     async def _open(self) -> Archive:
         shared: Archive | None = self.context.shared.get("archive")
@@ -110,6 +115,7 @@ class StoreService(Service):
     async def _write(self) -> None:
         """Insert until asked to stop, and then what was read already, within a deadline."""
         async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
             try:
                 async with asyncio.timeout(None) as deadline:
                     watch = tasks.create_task(self._limit(deadline))
@@ -122,7 +128,8 @@ class StoreService(Service):
                 count = self.context.counts.lose if self.context.embedded else self.context.counts.add
                 count("store.not_kept", sum(self._lag().values()))
             finally:
-                watch.cancel()
+                for task in (watch, *self._inserts):
+                    task.cancel()
 
     async def _limit(self, deadline: asyncio.Timeout) -> None:
         await self.context.stop.wait()
@@ -145,7 +152,7 @@ class StoreService(Service):
         if got:
             batches.add(get.result(), clock.monotonic())
         if batches.full() or (not batches.empty and not batches.due_in(clock.monotonic())):
-            await self._flush()
+            await self._begin()
 
     async def _wait_for_newer(self) -> None:
         """What follows was made by a newer weir: keep what came before it, hold the mark, and wait to be replaced."""
@@ -157,7 +164,7 @@ class StoreService(Service):
         while not self._queue.empty():
             self._batches.add(self._queue.get_nowait(), self.context.clock.monotonic())
             if self._batches.full():
-                await self._flush()
+                await self._begin()
         await self._flush()
 
     async def _revoked(self, partitions: Sequence[int]) -> None:
@@ -168,21 +175,36 @@ class StoreService(Service):
             pass
 
     async def _flush(self) -> None:
-        """Insert what is held and mark it. Cut off in the middle, it is held again: what comes behind it must not be
-        marked before it."""
+        """Insert what is held, and return once it is marked."""
+        await self._begin()
+        while self._inserts:
+            await asyncio.wait(self._inserts)
+
+    async def _begin(self) -> None:
+        """Start to insert what is held. A second insert may begin while one is under way: the archive is busy with one
+        while the next is put into columns. Marks come in the order of the inserts."""
         async with self._writing:
+            while len(self._inserts) >= AT_ONCE:
+                await asyncio.wait(self._inserts, return_when=asyncio.FIRST_COMPLETED)
             if self._batches.empty:
                 return
-            insert = self._batches.take()
-            try:
-                if insert.entries:
-                    await self._insert(insert)
-            except BaseException:
-                self._batches.put_back(insert)
-                raise
-            for partition, offset in insert.marks.items():
-                await self._stream.mark(partition, offset)
-                self._marked[partition] = offset
+            insert, before = self._batches.take(), list(self._inserts)
+            self._inserting += len(insert.entries)
+            task = self._tasks.create_task(self._keep(insert, before))
+            self._inserts.add(task)
+            task.add_done_callback(self._inserts.discard)
+
+    async def _keep(self, insert: Insert, before: list[asyncio.Task[None]]) -> None:
+        if insert.entries:
+            await self._insert(insert)
+        if before:
+            await asyncio.wait(before)
+        for earlier in before:
+            earlier.result()
+        for partition, offset in insert.marks.items():
+            await self._stream.mark(partition, offset)
+            self._marked[partition] = offset
+        self._inserting -= len(insert.entries)
 
     async def _insert(self, insert: Insert) -> None:
         wait = FIRST_RETRY_S

@@ -33,19 +33,6 @@ def test_entries_and_marks_leave_together() -> None:
     assert batches.take().marks == {}
 
 
-def test_what_could_not_be_kept_comes_first_again_and_nothing_behind_it_is_marked_alone() -> None:
-    batches = Batches(LIMITS, Counts())
-    batches.add(batch(0, 0, *entries("a", "b")), 1.0)
-    batches.add(batch(1, 0, *entries("c")), 1.0)
-    failed = batches.take()
-    batches.add(batch(0, 2, *entries("d")), 1.0)
-    batches.put_back(failed)
-    insert = batches.take()
-    assert [entry["id"] for entry in insert.entries] == ["a", "b", "c", "d"]
-    assert insert.marks == {0: 3, 1: 1}
-    assert batches.empty
-
-
 def test_the_oldest_entry_decides_when_it_is_due() -> None:
     batches = Batches(LIMITS, Counts())
     batches.add(batch(0, 0, *entries("a")), 10.0)

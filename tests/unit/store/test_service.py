@@ -197,6 +197,39 @@ async def _read(store: Running) -> bool:
     return store.service.held >= 30
 
 
+async def test_nothing_is_marked_before_what_came_before_it_is_kept() -> None:
+    class Slow(Shaky):
+        """Keeps everything at once but the entry e0."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.go_on = asyncio.Event()
+
+        async def insert(self, entries: Sequence[EntryMap]) -> None:
+            if entries[0]["id"] == "e0":
+                await self.go_on.wait()
+            await super().insert(entries)
+
+    store = Running(StoreSettings(batch_age_s=0.01, batch_entries=1))
+    store.archive = store.context.shared["archive"] = Slow()
+    task = asyncio.create_task(store.service.run())
+    await store.bus.publish(ENTRIES, [Record(b"k", entries(0, 1)[0], 0)])
+    await store.until(lambda: _holds(store, 1))
+    await store.bus.publish(ENTRIES, [Record(b"k", entries(1, 2)[0], 0)])
+    await store.kept(1)
+    assert store.context.lags["entries"]()[0] == 2
+    store.archive.go_on.set()
+    await store.kept(2)
+    await store.lag(some=False)
+    store.context.stop.set()
+    await task
+    await store.bus.stop(1)
+
+
+async def _holds(store: Running, count: int) -> bool:
+    return store.service.held == count
+
+
 async def test_retention_is_applied_and_waits_for_an_archive_that_is_away() -> None:
     async with running() as store:
         async def trimmed() -> bool:
