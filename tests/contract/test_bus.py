@@ -221,6 +221,10 @@ async def test_a_table_is_read_to_its_end_and_follows(rig: Rig) -> None:
     await bus.publish(ENDPOINTS, [Record(b"c", None), Record(b"d", endpoint("10.0.0.4", "d"))])
     assert await asyncio.wait_for(waiting, 10) > version
     await until(lambda: table.get(b"c") is None and table.get(b"d") is not None)
+    assert table.changes(version) == [b"c", b"d"]
+    assert table.changes(table.version) == []
+    assert sorted(table.changes(0) or ()) == [b"a", b"b", b"c", b"d"]
+    assert table.changes(-1) is None
     await table.close()
     assert {k: v.name for k, v in (await bus.read_compacted(ENDPOINTS, 0)).items()} == {b"a": "49", b"d": "d"}
 

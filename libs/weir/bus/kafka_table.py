@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import ItemsView
+from collections.abc import ItemsView, Sequence
 from typing import Any
 
 from weir.bus.api import Batch, Topic, Undecodable
+from weir.bus.changes import ChangeLog
 from weir.bus.kafka_link import Link
 from weir.bus.kafka_stream import KafkaStream
 
@@ -27,14 +28,14 @@ async def read_compacted(link: Link, topic: Topic, partition: int) -> dict[bytes
     return values
 
 
-def apply(values: dict[bytes, Any], batch: Batch) -> int:
-    """Bring a mapping up to date; how many changes there were. What cannot be decoded leaves the value as it was."""
-    changes = 0
+def apply(values: dict[bytes, Any], batch: Batch) -> list[bytes]:
+    """Bring a mapping up to date; the keys of the changes. What cannot be decoded leaves the value as it was."""
+    changes: list[bytes] = []
     for record in batch.records:
         if isinstance(record.value, Undecodable):
             log.warning("skipped an undecodable value of key %r: %s", record.key, record.value.reason)
             continue
-        changes += 1
+        changes.append(record.key)
         if record.value is None:
             values.pop(record.key, None)
         else:
@@ -47,7 +48,7 @@ class KafkaTable:
 
     def __init__(self, link: Link, topic: Topic, partitions: int) -> None:
         self._values: dict[bytes, Any] = {}
-        self._version = 0
+        self._changes = ChangeLog()
         self._waiting: list[asyncio.Future[None]] = []
         self._stream = KafkaStream(link, topic, range(partitions), group=None)
         self._task: asyncio.Task[None] | None = None
@@ -61,7 +62,7 @@ class KafkaTable:
 
     @property
     def version(self) -> int:
-        return self._version
+        return self._changes.version
 
     def get(self, key: bytes) -> Any | None:
         return self._values.get(key)
@@ -72,8 +73,11 @@ class KafkaTable:
     def __len__(self) -> int:
         return len(self._values)
 
+    def changes(self, since: int) -> Sequence[bytes] | None:
+        return self._changes.since(since)
+
     async def changed(self, since: int) -> int:
-        while self._version <= since:
+        while self.version <= since:
             if self._task is not None and self._task.done() and not self._task.cancelled():
                 self._task.result()  # raises why nothing will change any more
             waiter = asyncio.get_running_loop().create_future()
@@ -83,7 +87,7 @@ class KafkaTable:
             finally:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
-        return self._version
+        return self.version
 
     async def close(self, deadline_s: float = 5.0) -> None:
         if self._task is not None:
@@ -105,8 +109,9 @@ class KafkaTable:
             self._notify()
 
     def _apply(self, batch: Batch) -> None:
-        if changes := apply(self._values, batch):
-            self._version += changes
+        if changed := apply(self._values, batch):
+            for key in changed:
+                self._changes.add(key)
             self._notify()
 
     def _notify(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, ItemsView
+from collections.abc import AsyncIterator, Callable, ItemsView, Sequence
 from typing import Any
 
 from weir.bus.api import Batch, OnAssigned, OnRevoked, Overtaken, Received, Undecodable
+from weir.bus.changes import ChangeLog
 from weir.bus.memory_group import Group, resolve_starts
 from weir.bus.memory_topic import TopicState
 from weir.errors import BusError
@@ -202,7 +203,7 @@ class MemoryTable:
         self._state = state
         self._decode = decode
         self._values: dict[bytes, Any] = {}
-        self._version = 0
+        self._changes = ChangeLog()
         self._waiting: list[asyncio.Future[None]] = []
         for log in state.logs:
             for stored in log:
@@ -211,7 +212,7 @@ class MemoryTable:
 
     @property
     def version(self) -> int:
-        return self._version
+        return self._changes.version
 
     def get(self, key: bytes) -> Any | None:
         return self._values.get(key)
@@ -222,8 +223,11 @@ class MemoryTable:
     def __len__(self) -> int:
         return len(self._values)
 
+    def changes(self, since: int) -> Sequence[bytes] | None:
+        return self._changes.since(since)
+
     async def changed(self, since: int) -> int:
-        while self._version <= since:
+        while self.version <= since:
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
@@ -231,7 +235,7 @@ class MemoryTable:
             finally:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
-        return self._version
+        return self.version
 
     async def close(self) -> None:
         if self._apply in self._state.tables:
@@ -245,7 +249,7 @@ class MemoryTable:
             self._values.pop(key, None)
         else:
             self._values[key] = value
-        self._version += 1
+        self._changes.add(key)
         waiting, self._waiting = self._waiting, []
         for waiter in waiting:
             if not waiter.done():

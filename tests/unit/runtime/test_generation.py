@@ -4,10 +4,11 @@ import asyncio
 
 from weir.bus.api import Batch, Received, Record
 from weir.bus.memory import MemoryBus
-from weir.bus.topics import CONTROL
-from weir.model.control import Control
+from weir.bus.topics import CONTROL, ENDPOINTS
+from weir.model.control import Control, EndpointRecord
 from weir.model.packets import PacketBlock
-from weir.runtime.generation import ControlGate
+from weir.model.segments import SegmentBlock
+from weir.runtime.generation import ControlGate, EndpointsGate, NewestRevision
 from weir.runtime.service import Context
 
 
@@ -63,3 +64,56 @@ async def test_told_to_stop_nothing_of_it_is_taken() -> None:
     await asyncio.sleep(0)
     context.stop.set()
     assert await waiting == Batch(0, [], 5)
+
+
+async def test_a_batch_waits_for_its_endpoints() -> None:
+    bus = MemoryBus()
+    context = Context(bus=bus)
+    held = EndpointsGate(context, "decode", await bus.table(ENDPOINTS), 5.0)
+    assert (await held.hold(batch(7))).next_offset == 6
+    waiting = asyncio.ensure_future(held.hold(segments(7)))
+    await asyncio.sleep(0)
+    assert context.notes["decode.revision"] == "waits for endpoints of revision 7, has 0"
+    await publish_endpoint(bus, "a", 6)
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    await publish_endpoint(bus, "b", 7)
+    assert (await waiting).next_offset == 6
+    assert not context.counts
+
+
+async def test_endpoints_that_do_not_come_are_waited_for_once() -> None:
+    bus = MemoryBus()
+    context = Context(bus=bus)
+    held = EndpointsGate(context, "decode", await bus.table(ENDPOINTS), 0.01)
+    assert (await held.hold(segments(3))).next_offset == 6
+    assert (await held.hold(segments(2))).next_offset == 6
+    assert context.counts == {"decode.endpoints_late": 1}
+
+
+async def test_the_newest_revision_never_falls() -> None:
+    bus = MemoryBus()
+    table = await bus.table(ENDPOINTS)
+    newest = NewestRevision(table)
+    assert newest.read() == 0
+    await publish_endpoint(bus, "a", 5)
+    await publish_endpoint(bus, "b", 4)
+    assert newest.read() == 5
+    await bus.publish(ENDPOINTS, [Record(b"a", None)])
+    assert newest.read() == 5
+    await publish_endpoint(bus, "b", 6)
+    assert newest.read() == 6
+    assert NewestRevision(table).read() == 6
+
+
+def segments(revision: int) -> Batch:
+    block = SegmentBlock(
+        node="n", ring=0, run=1, shard=0, shards=1, origin_partition=0, origin_offset=0, clock_ns=1, linktype=1,
+        revision=revision,
+    )
+    return Batch(0, [Received(0, 5, b"", block)], 6)
+
+
+async def publish_endpoint(bus: MemoryBus, key: str, revision: int) -> None:
+    record = EndpointRecord(address="10.0.0.1", uid=key, revision=revision)
+    await bus.publish(ENDPOINTS, [Record(key.encode(), record)])
