@@ -21,14 +21,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import trustme
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-
 from weir.testing.kafka.realkafka import free_port
 from weir.testing.kube import observed
 from weir.testing.kube.api import Api, ApiError
 from weir.testing.kube.children import Child
+from weir.testing.kube.credentials import Credentials, kubeconfig
 from weir.testing.kube.objects import listed, played_node
 from weir.testing.kube.programs import ensure_programs
 
@@ -47,7 +44,8 @@ class ControlPlane:
     """State, logs and credentials are in `folder` and stay there.
 
     `flags` adds command line options to a part, by its name (a later one wins over ours). `nodes`: how many played
-    nodes (n0, n1, …) there are from the start, where kwok is a part.
+    nodes (n0, n1, …) there are from the start, where kwok is a part. `address`: of this machine, where the API server
+    listens. `users`: name to groups, of whom there are kubeconfigs besides the administrator's.
     """
 
     def __init__(
@@ -57,13 +55,14 @@ class ControlPlane:
         parts: Sequence[str] = FULL,
         flags: Mapping[str, Sequence[str]] | None = None,
         nodes: int = 2,
+        address: str = "127.0.0.1",
+        users: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         programs = ensure_programs()
         self.folder = folder.resolve()
         self.folder.mkdir(parents=True, exist_ok=True)
         self.bin = programs / "bin"
         self.kubeconfig = self.folder / "kubeconfig"
-        self.ca_file = self.folder / "ca.pem"
         self.audit_log = self.folder / "audit.log"
         self.url = ""
         self._stages = programs / "stages.yaml"
@@ -71,7 +70,10 @@ class ControlPlane:
         self._flags = dict(flags or {})
         self._nodes = nodes if "kwok" in parts else 0
         self._ports: dict[str, int] = {}
-        self._tokens = {name: secrets.token_hex(16) for name in ("admin", *parts)}
+        self._address = address
+        administrators = dict.fromkeys(("admin", *parts), ("system:masters",))
+        self.credentials = Credentials(self.folder, address, {**administrators, **(users or {})})
+        self.ca_file = self.credentials.ca_file
         self._children = {name: Child(name, self.folder / f"{name}.log") for name in parts}
         self._api: Api | None = None
 
@@ -92,7 +94,8 @@ class ControlPlane:
 
     def start(self) -> None:
         """Start and wait until it serves. Raises NotStarted."""
-        self._write_credentials()
+        self.credentials.write()
+        (self.folder / "audit.yaml").write_text(observed.POLICY)
         try:
             try:
                 self._start_api()
@@ -163,7 +166,11 @@ class ControlPlane:
 
     def kubeconfig_for(self, token: str, name: str = "user") -> Path:
         """A kubeconfig file for whoever has that token."""
-        return self._write_kubeconfig(self.folder / f"kubeconfig-{name}", token)
+        return kubeconfig(self.folder / f"kubeconfig-{name}", self.url, self.ca_file, token)
+
+    def kubeconfig_of(self, user: str) -> Path:
+        """A kubeconfig file for one of `users`."""
+        return self.kubeconfig_for(self.credentials.tokens[user], user.replace(":", "-"))
 
     def client(self, token: str, agent: str = "weir-test") -> Api:
         return Api(self.url, self.ca_file, token, agent)
@@ -185,9 +192,10 @@ class ControlPlane:
     def _start_api(self) -> None:
         for name in ("client", "peer", "api", "kwok"):
             self._ports.setdefault(name, free_port())
-        self.url = f"https://127.0.0.1:{self._ports['api']}"
-        self._api = self.client(self._tokens["admin"])
-        self._write_kubeconfig(self.kubeconfig, self._tokens["admin"])
+        self.url = f"https://{self._address}:{self._ports['api']}"
+        administrator = self.credentials.tokens["admin"]
+        self._api = self.client(administrator)
+        kubeconfig(self.kubeconfig, self.url, self.ca_file, administrator)
         client, peer = (f"http://127.0.0.1:{self._ports[name]}" for name in ("client", "peer"))
         self._spawn(
             "etcd", "--name=t", f"--data-dir={self.folder / 'etcd'}", "--unsafe-no-fsync", "--log-level=warn",
@@ -197,18 +205,19 @@ class ControlPlane:
         self._start_apiserver()
 
     def _start_apiserver(self) -> None:
-        key = self.folder / "accounts.pem"
+        given = self.credentials
         # Without the controller-manager no namespace has the account that the plugin would ask for.
         alone = [] if "kube-controller-manager" in self._parts else ["--disable-admission-plugins=ServiceAccount"]
         self._spawn(
             "kube-apiserver", f"--etcd-servers=http://127.0.0.1:{self._ports['client']}",
-            f"--cert-dir={self.folder / 'certs'}", f"--tls-cert-file={self.folder / 'api.pem'}",
-            f"--tls-private-key-file={self.folder / 'api.key'}",
-            "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", f"--secure-port={self._ports['api']}",
-            "--endpoint-reconciler-type=none", "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={key}", f"--service-account-signing-key-file={key}",
+            f"--cert-dir={self.folder / 'certs'}", f"--tls-cert-file={given.api_certificate}",
+            f"--tls-private-key-file={given.api_key}", f"--token-auth-file={given.token_file}",
+            f"--bind-address={self._address}", f"--advertise-address={self._address}",
+            f"--secure-port={self._ports['api']}", "--endpoint-reconciler-type=none",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-key-file={given.accounts_key}",
+            f"--service-account-signing-key-file={given.accounts_key}",
             f"--service-cluster-ip-range={SERVICE_RANGE}", "--authorization-mode=RBAC", "--allow-privileged=true",
-            f"--token-auth-file={self.folder / 'tokens.csv'}",
             f"--audit-policy-file={self.folder / 'audit.yaml'}", f"--audit-log-path={self.audit_log}", *alone,
         )  # fmt: skip
         self._until("kube-apiserver", self._is_ready)
@@ -219,7 +228,7 @@ class ControlPlane:
             # Nodes that are neither kwok's nor a kubelet's belong to a test, which need not renew their leases.
             "kube-controller-manager": (
                 *common, f"--root-ca-file={self.ca_file}", "--allocate-node-cidrs", f"--cluster-cidr={POD_RANGE}",
-                f"--service-account-private-key-file={self.folder / 'accounts.pem'}",
+                f"--service-account-private-key-file={self.credentials.accounts_key}",
                 "--node-monitor-grace-period=24h", "--node-startup-grace-period=24h",
             ),
             "kube-scheduler": common,
@@ -231,8 +240,7 @@ class ControlPlane:
         }  # fmt: skip
         for name in self._parts:
             if name not in BARE:
-                config = self._write_kubeconfig(self.folder / f"kubeconfig-{name}", self._tokens[name])
-                self._spawn(name, f"--kubeconfig={config}", *options[name])
+                self._spawn(name, f"--kubeconfig={self.kubeconfig_of(name)}", *options[name])
         if "kube-controller-manager" in self._parts:
             self._until("kube-controller-manager", lambda: self._has_account("default"))
         if self._nodes:
@@ -277,35 +285,6 @@ class ControlPlane:
         nodes = self.api.get("/api/v1/nodes")["items"]
         ready = [c for node in nodes for c in node["status"].get("conditions", ()) if c["type"] == "Ready"]
         return sum(1 for condition in ready if condition["status"] == "True") >= self._nodes
-
-    # Files
-
-    def _write_credentials(self) -> None:
-        if self.ca_file.exists():
-            return
-        authority = trustme.CA()
-        authority.cert_pem.write_to_path(str(self.ca_file))
-        leaf = authority.issue_cert("127.0.0.1", "localhost", "kubernetes.default.svc")
-        (self.folder / "api.pem").write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
-        leaf.private_key_pem.write_to_path(str(self.folder / "api.key"))
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        (self.folder / "accounts.pem").write_bytes(
-            key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-        )
-        lines = [f'{token},{name},{name},"system:masters"\n' for name, token in self._tokens.items()]
-        (self.folder / "tokens.csv").write_text("".join(lines))
-        (self.folder / "audit.yaml").write_text(observed.POLICY)
-
-    def _write_kubeconfig(self, file: Path, token: str) -> Path:
-        cluster = {"server": self.url, "certificate-authority": str(self.ca_file)}
-        file.write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{"name": "test", "cluster": cluster}],
-            "users": [{"name": "test", "user": {"token": token}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        }))  # fmt: skip
-        file.chmod(0o600)
-        return file
 
     def _run(self, program: str, *arguments: str, stdin: str | None = None, timeout_s: float) -> str:
         own = {f"HELM_{kind}_HOME": str(self.folder / "helm" / kind.lower()) for kind in ("CONFIG", "CACHE", "DATA")}
