@@ -13,7 +13,7 @@ INSTALLED := .venv/.weir-installed
 DEVELOPING := .venv/.weir-developing
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit test check check-lint check-types check-imports check-page golden generate bench kafka kube e2e-compose ui clean
+.PHONY: help run unit test check check-lint check-types check-imports check-page golden generate bpf bench kafka kube e2e-compose ui clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -45,8 +45,12 @@ check-page: $(DEVELOPING)
 golden: $(DEVELOPING) ## Write the expected entries of the captures in tests/captures anew
 	$(BIN)/python tests/captures/golden.py $(ARGS)
 
-generate: $(DEVELOPING) ## Write docs/reference anew from the declarations
+generate: $(DEVELOPING) ## Write docs/reference, the chart's schema and its rendering anew from the declarations
 	$(BIN)/python docs/generate.py $(ARGS)
+	$(BIN)/python deploy/helm/generate.py
+
+bpf: ## Build the kernel filter of capture anew (needs clang)
+	services/weir/capture/bpf/kernel/build.sh
 
 bench: $(DEVELOPING) ## Speed and memory, as ratios against anchors measured in the same run
 	$(BIN)/python tests/bench/run.py $(ARGS)

@@ -75,8 +75,8 @@ labels: {{- include "weir.labels" (list $root (index . 1)) | nindent 2 }}
 {{- else -}}{{ toString . }}{{- end -}}
 {{- end -}}
 
-{{/* Environment of a container with these stages. Takes (list root stages own), `own` what the chart itself sets;
-     `settings` come last. */}}
+{{/* Environment of a container with these stages. Takes (list root stages own), `own` what the chart itself sets and
+     nobody else. */}}
 {{- define "weir.env" -}}
 {{- $root := index . 0 -}}
 {{- $stages := index . 1 -}}
@@ -108,13 +108,12 @@ labels: {{- include "weir.labels" (list $root (index . 1)) | nindent 2 }}
 {{- $_ := set $env "WEIR_BUS_KEY_FILE" "/etc/weir/kafka/tls.key" -}}
 {{- end -}}
 {{- end -}}
-{{- $env = merge (index . 2) $env -}}
 {{- range $section := concat (list "runtime" "bus") $stages -}}
 {{- range $name, $value := index $values.settings $section -}}
 {{- $_ := set $env (printf "WEIR_%s_%s" (upper $section) (upper $name)) (include "weir.text" $value) -}}
 {{- end -}}
 {{- end -}}
-{{- range $name, $value := $env }}
+{{- range $name, $value := merge (index . 2) $env }}
 - {name: {{ $name }}, value: {{ $value | quote }}}
 {{- end }}
 - {name: WEIR_RUNTIME_NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}
