@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from weir.model.packets import LINKTYPE_ETHERNET, Layout, PacketBlock
+from weir.model.packets import LINKTYPE_ETHERNET, Layout, PacketBlock, Promise
 
 
 class Ring:
@@ -17,6 +17,8 @@ class Ring:
         self.source = source
         self.generation = 0
         """Of the control document in force."""
+        self.promise: Promise = ""
+        """Of the kernel filter in force."""
         self.clock_ns = 0
         """What the last block told."""
         self.packets = 0
@@ -40,7 +42,7 @@ class Ring:
         block = PacketBlock(
             node=self.node, ring=self.number, run=self.run, sequence=self._sequence, source=self.source,
             layout=self._layout, linktype=linktype, first_index=self.packets, count=count, clock_ns=self.clock_ns,
-            lost=self._lost,
+            lost=self._lost, promise=self.promise,
             generation=self.generation, end=end, interfaces=dict(interfaces or {}), data=data,
         )
         self._sequence += 1

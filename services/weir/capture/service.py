@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Awaitable
 
 from weir.bus.api import Record, Table
-from weir.bus.topics import CONTROL, PACKETS
+from weir.bus.topics import CONTROL, ENDPOINTS, PACKETS
 from weir.capture.settings import CaptureSettings
 from weir.capture.sources import Source, choose
 from weir.model.control import OUTLINE, Control
@@ -17,6 +17,8 @@ from weir.runtime.service import Service
 
 _CONTROL_WAIT_S = 2.0
 """How long a live source waits for the control document before it begins with the outline."""
+_GATHER_S = 0.1
+"""How long changes of endpoints are gathered before they are handed on."""
 _STOP_WAIT_S = 3.0
 """How long a file's block may wait for a full or absent bus once the process is told to stop."""
 
@@ -26,7 +28,7 @@ class CaptureService(Service):
     title = "packets from the kernel or from files"
     Settings = CaptureSettings
     produces = (PACKETS,)
-    reads = (CONTROL,)
+    reads = (ENDPOINTS, CONTROL)
 
     settings: CaptureSettings
 
@@ -36,7 +38,9 @@ class CaptureService(Service):
         known = asyncio.Event()
         following = asyncio.ensure_future(self._follow(source, known))
         pumping = asyncio.ensure_future(self._pump(source, known))
-        tasks = (pumping, following)
+        tasks = [pumping, following]
+        if source.live:  # a file has no kernel filter
+            tasks.append(asyncio.ensure_future(self._learn(source)))
         try:
             for task in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
                 task.result()
@@ -72,6 +76,18 @@ class CaptureService(Service):
                 if source.live or control is not None:
                     known.set()
                 await table.changed(version)
+        finally:
+            await table.close()
+
+    async def _learn(self, source: Source) -> None:
+        """Hand every change of the endpoints to the source, several at once where they come fast."""
+        table: Table = await self.context.bus.table(ENDPOINTS)
+        try:
+            while True:
+                version = table.version
+                source.learn(table.items())
+                await table.changed(version)
+                await self.context.clock.sleep(_GATHER_S)
         finally:
             await table.close()
 

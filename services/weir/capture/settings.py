@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -33,6 +33,20 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
             ge=-1, le=63,
         ),
     ] = -1
+    filter: Annotated[
+        Literal["auto", "ebpf", "classic"],
+        msgspec.Meta(
+            description="What filters in the kernel: ebpf (targets exactly, totals of all else), classic BPF (static "
+            "targets roughly), or auto: ebpf where the kernel allows it to this process"
+        ),
+    ] = "auto"
+    flow_entries: Annotated[
+        int,
+        msgspec.Meta(
+            description="Directed flows that the eBPF filter keeps totals of; beyond, the oldest are forgotten",
+            ge=1024, le=1 << 22,
+        ),
+    ] = 131_072
     exclude: Annotated[
         tuple[str, ...],
         msgspec.Meta(

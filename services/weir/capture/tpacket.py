@@ -26,7 +26,7 @@ _SOL_PACKET = 263
 _RX_RING, _STATISTICS, _VERSION, _FANOUT, _IGNORE_OUTGOING = 5, 6, 10, 18, 23
 _TPACKET_V3 = 2
 _FANOUT_HASH, _FANOUT_UNIQUE_ID = 0, 0x2000
-_SO_ATTACH_FILTER = 26
+_SO_ATTACH_FILTER, _SO_ATTACH_BPF = 26, 50
 _SIOCGIFHWADDR = 0x8927
 _ETH_P_ALL = 0x0003
 _FRAME_BYTES = 2048
@@ -80,6 +80,10 @@ class PacketRing:
         self.socket.setsockopt(
             socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("HxxxxxxQ", len(program), ctypes.addressof(code))
         )
+
+    def attach_extended(self, program: int) -> None:
+        """Likewise an eBPF program, by its descriptor."""
+        self.socket.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_BPF, program)
 
     def ignore_outgoing(self) -> None:
         """For the loopback device, which shows each packet going out and coming in. Elsewhere it would lose what this

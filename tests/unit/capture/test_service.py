@@ -4,7 +4,7 @@ import asyncio
 import struct
 import time
 import zlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,13 +12,13 @@ import pytest
 
 from weir.bus.api import Record
 from weir.bus.memory import MemoryBus
-from weir.bus.topics import CONTROL, PACKETS
+from weir.bus.topics import CONTROL, ENDPOINTS, PACKETS
 from weir.capture import service as module
 from weir.capture.ring import Ring
 from weir.capture.service import CaptureService
 from weir.capture.settings import CaptureSettings
 from weir.errors import SourceError
-from weir.model.control import Control
+from weir.model.control import Control, EndpointRecord
 from weir.model.packets import PacketBlock
 from weir.runtime.service import Context
 from weir.testing.capturefiles import Packet, pcap
@@ -45,6 +45,9 @@ class Scripted:
 
     def follow(self, control: Control) -> None:
         self.controls.append(control)
+
+    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
+        self.endpoints = dict(endpoints)
 
     def refused(self, block: PacketBlock) -> None:
         self.ring.refused(block)
@@ -245,5 +248,5 @@ async def test_a_lying_file_ends_and_what_was_before_is_published(tmp_path: Path
 
 def test_its_declarations() -> None:
     assert CaptureService.produces == (PACKETS,)
-    assert CaptureService.reads == (CONTROL,)
+    assert CaptureService.reads == (ENDPOINTS, CONTROL)
     assert CaptureService.consumes == ()

@@ -46,6 +46,8 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """A libpcap expression; empty lets everything through."""
     closed: bool = False
     """Let nothing through."""
+    outline: bool = False
+    """Nothing is targeted: only openings, closings, DNS and ICMP errors pass."""
 
 
 def choice(control: Control, exclude: Sequence[Target]) -> Choice:
@@ -55,12 +57,16 @@ def choice(control: Control, exclude: Sequence[Target]) -> Choice:
     title, wanted = _wanted(control)
     refused = " or ".join(f"({_exactly(target)})" for target in exclude)
     if wanted and refused:
-        return Choice(title=title, text=f"not ({refused}) and ({wanted})")
-    return Choice(title=title, text=f"not ({refused})" if refused else wanted)
+        text = f"not ({refused}) and ({wanted})"
+    else:
+        text = f"not ({refused})" if refused else wanted
+    return Choice(title=title, text=text, outline=wanted == OUTLINE)
 
 
 def _wanted(control: Control) -> tuple[str, str]:
     targets = [parse_target(text) for text in control.targets]
+    if control.pods and not any(target.everything for target in targets):
+        return "all of IP (rules for pods need eBPF in the kernel filter)", "ip or ip6"
     if not targets:
         return "connections (openings and closings), DNS and ICMP errors", OUTLINE
     if any(target.everything for target in targets):

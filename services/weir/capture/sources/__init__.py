@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import ClassVar, Protocol
 
 from weir.capture.settings import CaptureSettings
 from weir.errors import SettingsError
-from weir.model.control import Control
+from weir.model.control import Control, EndpointRecord
 from weir.model.packets import PacketBlock
 from weir.runtime.service import Context
 
@@ -31,6 +31,10 @@ class Source(Protocol):
 
     def follow(self, control: Control) -> None:
         """A new control document is in force. Called once before `blocks`, and at any time later."""
+        ...
+
+    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
+        """The table of endpoints has changed to this; likewise."""
         ...
 
     def blocks(self) -> AsyncGenerator[PacketBlock]:

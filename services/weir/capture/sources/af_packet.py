@@ -1,4 +1,4 @@
-"""Live packets of Linux by AF_PACKET: TPACKET_V3 rings whose blocks are handed over whole, behind a classic BPF filter.
+"""Live packets of Linux by AF_PACKET: TPACKET_V3 rings whose blocks are handed over whole, behind a kernel filter.
 
 Packets are stamped by the kernel before they reach the ring. The clock that a ring tells stays behind them: behind the
 last stamp of a block by what CPUs may overtake each other, and without packets behind the wall clock by the time that
@@ -10,21 +10,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import ClassVar
 
 import msgspec
 
-from weir.capture.bpf.expression import Choice, choice
-from weir.capture.bpf.libpcap import UnavailableError, compile_expression, version
-from weir.capture.bpf.program import REJECT, Program, accept, from_network_header
+from weir.capture.bpf.choose import Filter, choose_filter
+from weir.capture.bpf.program import REJECT
 from weir.capture.own import OWN_ENDS, own_ends
 from weir.capture.permission import interface_index
 from weir.capture.ring import Ring
 from weir.capture.settings import CaptureSettings
 from weir.capture.tpacket import PacketRing, RingBlock
 from weir.errors import SettingsError, SourceError
-from weir.model.control import OUTLINE, Control
+from weir.model.control import OUTLINE, Control, EndpointRecord
 from weir.model.packets import LINKTYPE_BY_HATYPE, LINKTYPE_ETHERNET, PacketBlock
 from weir.net.target import Target
 from weir.runtime.service import Context
@@ -63,6 +62,8 @@ class AfPacketSource:
         self._exclude: list[Target] = []
         self._lanes: dict[int, Lane] = {}
         self._wake = asyncio.Event()
+        self._filter: Filter | None = None
+        self._endpoints: Iterable[tuple[bytes, EndpointRecord]] = ()
 
     @classmethod
     def fits(cls, settings: CaptureSettings) -> bool:
@@ -71,8 +72,14 @@ class AfPacketSource:
     def follow(self, control: Control) -> None:
         """Swap the kernel filter, nothing is reopened. What the ring holds already was let in by the one before."""
         self._control = control
-        if self._lanes:
-            self._apply()
+        if self._filter is not None:
+            self._filter.adopt(control)
+            self._tell()
+
+    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
+        self._endpoints = endpoints
+        if self._filter is not None:
+            self._filter.learn(endpoints)
 
     def refused(self, block: PacketBlock) -> None:
         if block.ring in self._lanes:
@@ -100,6 +107,9 @@ class AfPacketSource:
             stopped.cancel()
             for lane in list(self._lanes.values()):
                 self._close(lane)
+            if self._filter is not None:
+                self._filter.close()
+                self._filter = None
 
     # Opening
 
@@ -126,7 +136,12 @@ class AfPacketSource:
                 self._bind(lane)
                 if self._settings.rings > 1:
                     group = packets.join(group)
-        self._apply()
+        self._filter = choose_filter(self._settings, self._context, self._exclude)
+        self._filter.learn(self._endpoints)
+        self._filter.adopt(self._control)
+        for lane in self._lanes.values():
+            self._filter.attach(lane.packets)
+        self._tell()
 
     def _bind(self, lane: Lane) -> None:
         """`any` mixes link layers, so there each packet tells its own; so do interfaces that are not Ethernet."""
@@ -144,44 +159,15 @@ class AfPacketSource:
 
     # Filtering
 
-    def _program(self) -> tuple[str, Program]:
-        """What is filtered, for people, and the program. Without libpcap everything is let through."""
-        snaplen = self._settings.snaplen
-        try:
-            wanted = choice(self._control, self._exclude)
-        except SettingsError as error:
-            wanted = Choice(title=f"everything, because of {error.message}")
-        if wanted.closed:
-            return wanted.title, REJECT
-        try:
-            title = f"classic BPF by {version()}: {wanted.title}"
-            if not wanted.text:
-                return title, accept(snaplen)
-            return title, from_network_header(compile_expression(wanted.text, snaplen))
-        except UnavailableError as error:
-            return f"no kernel filter ({error}): everything is handed on, `filter` selects", accept(snaplen)
-
-    def _attach(self, lane: Lane, program: Program) -> None:
-        try:
-            lane.packets.attach(program)
-        except OSError as error:
-            # The kernel limits the memory of filters (net.core.optmem_max). One that is not there loses nothing.
-            lane.packets.attach(accept(self._settings.snaplen))
-            self._context.notes["capture.filter"] = f"the kernel refuses the filter ({error.strerror}): none is used"
-
-    def _apply(self) -> None:
-        filtering, program = self._program()
-        self._context.notes.pop("capture.filter", None)
-        for lane in self._lanes.values():
-            self._attach(lane, program)
-        self._tell(filtering)
-
-    def _tell(self, filtering: str) -> None:
+    def _tell(self) -> None:
+        if self._filter is None:
+            return
         for lane in self._lanes.values():
             lane.ring.generation = self._control.generation
+            lane.ring.promise = self._filter.promise
         interfaces = ", ".join(dict.fromkeys(lane.interface for lane in self._lanes.values()))
         rings = f" in {self._settings.rings} rings" if self._settings.rings > 1 else ""
-        self._context.modes["capture.source"] = f"af_packet on {interfaces}{rings}, {filtering}"
+        self._context.modes["capture.source"] = f"af_packet on {interfaces}{rings}, {self._filter.title}"
 
     # Working
 

@@ -14,7 +14,7 @@ from weir.capture.settings import CaptureSettings
 from weir.capture.split import split
 from weir.capture.streams import QUIET, BrokenStreamError, CaptureStream, Reader, is_regular
 from weir.errors import SettingsError, SourceError
-from weir.model.control import Control
+from weir.model.control import Control, EndpointRecord
 from weir.model.packets import PacketBlock
 from weir.net.pcapfile import CaptureFile
 from weir.net.records import Damage, Records
@@ -62,6 +62,9 @@ class PcapSource:
     def follow(self, control: Control) -> None:
         """Files have no kernel filter: what is not wanted is sorted out by the stages behind."""
         self._generation = control.generation
+
+    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
+        """Likewise."""
 
     def refused(self, block: PacketBlock) -> None:
         self._rings[block.ring].refused(block)
