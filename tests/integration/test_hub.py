@@ -408,7 +408,7 @@ async def test_entries_stay_on_disk_over_a_restart(tmp_path: Path) -> None:
     hub = msgspec.structs.replace(HUB, archive="chdb")
     async with world(tmp_path, store, hub) as weir:
         async def empty() -> bool:
-            return (await weir.ask("api/v1/entries")) == (200, {"entries": [], "next": None})
+            return (await weir.ask("api/v1/entries")) == (200, {"entries": [], "next": None, "hidden": 0})
 
         await weir.until(empty)
         await weir.publish(*(entry(n) for n in range(100)))
@@ -419,3 +419,39 @@ async def test_entries_stay_on_disk_over_a_restart(tmp_path: Path) -> None:
         await weir.kept(100)
         assert await weir.ask("api/v1/entries/e00042") == (200, entry(42))
         assert "archive.url" not in json.dumps((await weir.ask("api/v1/health"))[1])
+
+
+async def test_entries_with_a_tag_are_left_out_and_counted_unless_asked_for(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        tags = {1: ["probe"], 2: ["service-view"], 3: ["other"], 7: ["probe"]}
+        await weir.publish(*(entry(n, tags=tags.get(n, [])) for n in range(10)))
+
+        async def kept() -> bool:
+            return len((await weir.ask("api/v1/entries?hidden=1"))[1]["entries"]) == 10
+
+        await weir.until(kept)
+        _, page = await weir.ask("api/v1/entries")
+        assert [one["id"][-1] for one in page["entries"]] == list("9865430")
+        assert page["hidden"] == 3
+        _, page = await weir.ask("api/v1/entries?limit=3")
+        assert ([one["id"][-1] for one in page["entries"]], page["hidden"]) == (list("986"), 1)
+        _, page = await weir.ask(f"api/v1/entries?limit=9&cursor={page['next']}")
+        assert ([one["id"][-1] for one in page["entries"]], page["hidden"]) == (list("5430"), 2)
+        _, page = await weir.ask("api/v1/entries?hidden=true&limit=3")
+        assert (len(page["entries"]), page["hidden"]) == (3, 0)
+
+
+async def test_a_tail_counts_what_it_hides(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        async with (
+            weir.http.ws_connect(weir.url + "api/v1/tail", headers=BEARER) as usual,
+            weir.http.ws_connect(weir.url + "api/v1/tail?hidden=1", headers=BEARER) as all_of_it,
+        ):
+            for socket in (usual, all_of_it):
+                await socket.receive()
+            await following(weir, 2)
+            await weir.publish(entry(1, tags=["probe"]))
+            message = await usual.receive_json(timeout=10)
+            assert (message["entries"], message["matched"], message["hidden"]) == ([], 0, 1)
+            message = await all_of_it.receive_json(timeout=10)
+            assert (len(message["entries"]), message["hidden"]) == (1, 0)

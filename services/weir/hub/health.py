@@ -7,6 +7,8 @@ from typing import Literal
 
 import msgspec
 
+from weir.hub.leaks import Leak, is_leak, leaks
+from weir.hub.nodes import NodeRate, node_rates
 from weir.model.control import Control
 from weir.model.health import Heartbeat
 
@@ -17,8 +19,27 @@ LAG_WORTH_SAYING = 10_000
 HOUR_NS = 3600 * 10**9
 
 OUTLINE = "connections only, no payload; add --target all or name what you want"
+OUTLINE_OF_PODS = (
+    "connections and DNS only, no payload: `weir tap POD -n NAMESPACE` turns it on while you look, "
+    "`weir targets add POD -n NAMESPACE` until you remove it"
+)
+NODE_CEILING = 20_000_000
+"""Bytes a second that a node sends to the bus at most."""
 
 Verdict = Literal["ok", "degraded", "down"]
+
+
+class Targeted(msgspec.Struct, frozen=True, kw_only=True):
+    """What the endpoints say of pods now."""
+
+    pods: int = 0
+    """Pods that are there."""
+    targeted: int = 0
+    """Those whose payload is wanted."""
+    nodes: list[str] = []
+    """Where they are."""
+    rules: list[str] = []
+    """Rules that target any of them."""
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +47,10 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Nothing is targeted: only connections, no payload."""
     capture: bool = True
     targets: list[str] = []
+    """Addresses, networks and ports that are targeted; pods are told in `targeted`."""
+    targeted: Targeted = Targeted()
+    now: str = ""
+    """What is targeted now, in words."""
     bodies: bool = False
     sample_rate: float = 1.0
     says: str = ""
@@ -59,6 +84,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     cpu_s: float
     rss_bytes: int
     notes: list[str]
+    node: str = ""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +93,10 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence for each thing that a person should know."""
     target: Target
     losses: list[Loss]
+    leaks: list[Leak] = []
+    """What a layer of selection let through and the next one stopped."""
+    nodes: list[NodeRate] = []
+    """What each node sends to the bus."""
     archive: str = ""
     """What history is read from."""
     followers: int = 0
@@ -79,36 +109,71 @@ def health(
     control: Control | None,
     now_ns: int,
     *,
+    targeted: Targeted = Targeted(),  # noqa: B008 (a frozen value)
     archive: str = "",
     followers: int = 0,
     trouble: Iterable[str] = (),
+    node_ceiling: float = NODE_CEILING,
 ) -> Health:
     """The whole picture; `trouble` is what this hub itself finds wrong."""
-    processes = sorted((_process(beat, now_ns) for beat in heartbeats), key=lambda one: one.process)
+    beats = sorted(heartbeats, key=lambda beat: beat.process)
+    processes = [_process(beat, now_ns) for beat in beats]
+    alive = [beat for beat, one in zip(beats, processes, strict=True) if one.state == "up"]
     losses = [loss for one in processes for loss in _losses(one)]
-    says = [*trouble, *_says(processes)]
-    gone = [one for one in processes if one.state == "gone"]
+    leaked = leaks(alive)
+    nodes = node_rates(alive, node_ceiling)
+    says = [*trouble, *(leak.says for leak in leaked), *_says(processes), *_above(nodes)]
+    gone = len(alive) < len(processes)
     verdict: Verdict = "degraded" if says or gone or any(loss.per_s for loss in losses) else "ok"
-    if not processes or len(gone) == len(processes):
+    if not alive:
         verdict = "down"
         says = [*says, "no process of weir reports; is anything running on this bus and instance?"]
     return Health(
-        verdict=verdict, says=says, target=target_of(control), losses=losses, archive=archive, followers=followers,
-        processes=processes, now_ns=now_ns,
+        verdict=verdict, says=says, target=target_of(control, targeted), losses=losses, leaks=leaked, nodes=nodes,
+        archive=archive, followers=followers, processes=processes, now_ns=now_ns,
     )
 
 
-def target_of(control: Control | None) -> Target:
+def is_up(beat: Heartbeat, now_ns: int) -> bool:
+    return now_ns - beat.sent_ns <= MISSED_BEATS * max(beat.interval_s, 0.1) * 1e9
+
+
+def target_of(control: Control | None, targeted: Targeted = Targeted()) -> Target:  # noqa: B008 (a frozen value)
     """What is asked for, and what it means for a reader."""
+    hint = OUTLINE_OF_PODS if targeted.pods else OUTLINE
     if control is None:
-        return Target(outline=True, says=f"nothing was asked for yet: {OUTLINE}")
-    says = OUTLINE if control.outline else ""
+        return Target(outline=True, targeted=targeted, now="nothing", says=f"nothing was asked for yet: {hint}")
+    nothing = not control.targets and not targeted.targeted
+    says = hint if nothing else ""
+    if nothing and control.pods:
+        says = f"the rules select no pod now, so there are {hint}"
+    elif nothing and not control.outline:
+        says = "nothing is targeted, and the outline is switched off: nothing is kept"
     if not control.capture:
         says = "capture is switched off"
     return Target(
-        outline=control.outline, capture=control.capture, targets=list(control.targets), bodies=control.bodies,
-        sample_rate=control.sample_rate, says=says,
+        outline=nothing, capture=control.capture, targets=list(control.targets), targeted=targeted,
+        now=_now(control, targeted), bodies=control.bodies, sample_rate=control.sample_rate, says=says,
     )
+
+
+def _now(control: Control, targeted: Targeted) -> str:
+    parts = []
+    if targeted.targeted:
+        rules = ", ".join(targeted.rules[:5]) + (" …" if len(targeted.rules) > 5 else "")
+        by = f" by {rules}" if rules else ""
+        parts.append(f"{targeted.targeted:,} of {targeted.pods:,} pods on {len(targeted.nodes):,} nodes{by}")
+    if control.targets:
+        parts.append(", ".join(control.targets[:20]) + (" …" if len(control.targets) > 20 else ""))
+    return "; ".join(parts) or "nothing"
+
+
+def _above(nodes: list[NodeRate]) -> list[str]:
+    return [
+        f"{one.node} is at its ceiling of {one.ceiling_mb_per_s:g} MB/s to the bus: whole conversations are left out "
+        "there; narrow the rules (`weir targets list`) or raise the ceiling"
+        for one in nodes if one.above
+    ]
 
 
 def _process(beat: Heartbeat, now_ns: int) -> Process:
@@ -116,11 +181,12 @@ def _process(beat: Heartbeat, now_ns: int) -> Process:
     return Process(
         process=beat.process,
         stages=list(beat.stages),
-        state="gone" if age_s > MISSED_BEATS * max(beat.interval_s, 0.1) else "up",
+        state="up" if is_up(beat, now_ns) else "gone",
         age_s=round(age_s, 1),
         uptime_s=round(max(now_ns - beat.started_ns, 0) / 1e9, 1),
         mode=beat.mode, counters=beat.counters, rates=beat.rates, lag=beat.lag, lost=beat.lost,
         cpu_s=beat.cpu_s, rss_bytes=beat.rss_bytes, notes=list(beat.notes),
+        node=beat.node,
     )
 
 
@@ -140,7 +206,7 @@ def _says(processes: list[Process]) -> list[str]:
         if one.state == "gone":
             says.append(f"{one.process} has not reported for {one.age_s:,.0f} s")
             continue
-        says += [f"{one.process}: {note}" for note in one.notes]
+        says += [f"{one.process}: {note}" for note in one.notes if not is_leak(note)]
         behind = sum(one.lag.values())
         if behind >= LAG_WORTH_SAYING:
             says.append(f"{one.process} is {behind:,} records behind: what it shows is not the newest")

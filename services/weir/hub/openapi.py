@@ -17,7 +17,7 @@ _REFUSALS = {
 
 
 def document() -> dict[str, Any]:
-    types = [route.answer for route in ROUTES if route.answer is not None]
+    types = [kind for route in ROUTES for kind in (route.answer, route.body) if kind is not None]
     answers, components = msgspec.json.schema_components(
         [*types, ErrorAnswer], ref_template="#/components/schemas/{name}"
     )
@@ -39,8 +39,19 @@ def document() -> dict[str, Any]:
             },
         },
         "security": [{"token": []}, {"cookie": []}],
-        "paths": {route.path: {"get": _operation(route, schemas.get(id(route.answer)))} for route in ROUTES},
+        "paths": _paths(schemas),
     }
+
+
+def _paths(schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for route in ROUTES:
+        operation = _operation(route, schemas.get(id(route.answer)))
+        if route.body is not None:
+            content = {"application/json": {"schema": schemas[id(route.body)]}}
+            operation["requestBody"] = {"required": True, "content": content}
+        paths.setdefault(route.path, {})[route.method.lower()] = operation
+    return paths
 
 
 def _operation(route: Route, schema: dict[str, Any] | None) -> dict[str, Any]:
@@ -70,6 +81,8 @@ def _failures(route: Route) -> dict[str, Any]:
         return {}
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
     failures = _REFUSALS | ({"404": "There is none"} if route.not_found else {})
+    if route.read_only:
+        failures |= {"409": "It comes from the settings, a file or Helm, and is changed only there"}
     return {status: {"description": text, "content": content} for status, text in failures.items()}
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT, Query, QueryError, position_of
 
 MAX_VALUES = 50
-CONDITIONS = ("protocol", "kind", "since", "until", "text", "flow_id", "name", "namespace", "ok")
+CONDITIONS = ("protocol", "kind", "since", "until", "text", "flow_id", "name", "namespace", "ok", "hidden")
 PAGING = ("limit", "cursor")
 
 _RELATIVE = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z", re.ASCII)
@@ -38,6 +38,7 @@ def query_of(values: Mapping[str, list[str]], now_ns: int, known: Iterable[str] 
         names=_many(values, "name"),
         namespaces=_many(values, "namespace"),
         ok=_bool(values, "ok"),
+        hidden=bool(_bool(values, "hidden")),
         limit=number("limit", _one(values, "limit"), 100, 1, MAX_LIMIT),
         cursor=cursor,
     )
@@ -77,9 +78,9 @@ def _text(values: Mapping[str, list[str]]) -> str:
 
 def _bool(values: Mapping[str, list[str]], name: str) -> bool | None:
     value = _one(values, name)
-    if value not in ("", "true", "false"):
+    if value not in ("", "true", "false", "1", "0"):
         raise QueryError(f"{name} = {value!r} is neither true nor false")
-    return None if not value else value == "true"
+    return None if not value else value in ("true", "1")
 
 
 def number(name: str, value: str, default: int, low: int, high: int) -> int:

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from weir.archive.api import Archive
 from weir.archive.open import check_archive, memory_elsewhere, open_reader
-from weir.bus.topics import CONTROL, ENTRIES, HEALTH
+from weir.bus.topics import CONTROL, ENDPOINTS, ENTRIES, HEALTH, RULES
 from weir.hub.app import Hub
 from weir.hub.auth import Gate
 from weir.hub.guard import Guard
 from weir.hub.listen import listening
 from weir.hub.settings import HubSettings
 from weir.hub.token import TOKEN_FILE, check_token, token_of
+from weir.hub.wishes import Tables
 from weir.runtime.probes import split_listen
 from weir.runtime.service import Context, Service
 
@@ -31,7 +32,8 @@ class HubService(Service):
     title = "REST, WebSocket and the page"
     Settings = HubSettings
     consumes = (ENTRIES,)
-    reads = (HEALTH, CONTROL)
+    produces = (RULES,)
+    reads = (HEALTH, CONTROL, RULES, ENDPOINTS)
 
     settings: HubSettings
 
@@ -52,9 +54,9 @@ class HubService(Service):
         data_dir = Path(context.shared.get("data_dir") or ".")
         token = token_of(settings.token, data_dir)
         archive = self._open(data_dir)
-        health, control = await context.bus.table(HEALTH), await context.bus.table(CONTROL)
+        opened = [await context.bus.table(topic) for topic in self.reads]
         try:
-            hub = Hub(settings, context, archive, health, control)
+            hub = Hub(settings, context, archive, Tables(*opened))
             async with listening(
                 hub.application(self._guard(token)), self._host, self._port, settings.max_connections,
                 partial(context.counts.add, "hub.refused", 1, "connections"), SHUTDOWN_S,
@@ -65,8 +67,8 @@ class HubService(Service):
                 finally:
                     context.shared.pop("hub.url", None)
         finally:
-            await health.close()
-            await control.close()
+            for table in opened:
+                await table.close()
             if context.shared.get("archive") is not archive:
                 await archive.close()
 

@@ -51,3 +51,8 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     tail_interval_s: Annotated[
         float, msgspec.Meta(description="Time over which entries are gathered into one message", gt=0, le=5)
     ] = 0.1
+    max_rules: Annotated[int, msgspec.Meta(description="Rules that may be in force; more are refused", ge=1)] = 500
+    node_ceiling_bytes: Annotated[
+        int,
+        msgspec.Meta(description="Bytes a second that capture lets a node send to the bus: for warnings", ge=1),
+    ] = 20_000_000

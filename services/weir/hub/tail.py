@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -11,12 +12,13 @@ from weir.archive.codec import encode_entry, entry_json
 from weir.model.entry import EntryMap
 from weir.query.match import predicate
 from weir.query.row import Row, row_of
-from weir.query.structured import Query
+from weir.query.structured import HIDDEN, Query
 
 Format = Literal["json", "msgpack"]
 Detail = Literal["summary", "full"]
 
 LIST_DROPS = ("headers", "trailers", "body")
+_HIDDEN = frozenset(HIDDEN)
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,17 +69,25 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
     """Those that were chosen for showing; the rest was above the rate."""
     missed: int
     """Those that were chosen and then dropped, because the reader was too slow."""
+    hidden: int
+    """Entries that the filter would let through, but for a tag (`probe`, `service-view`)."""
 
 
 class Tail:
-    def __init__(self, query: Query, limits: Limits, form: Format, detail: Detail) -> None:
+    """`narrow` is asked about each entry that the filter lets through: whether a rule selects one of its ends."""
+
+    def __init__(
+        self, query: Query, limits: Limits, form: Format, detail: Detail,
+        narrow: Callable[[EntryMap], bool] | None = None,
+    ) -> None:
         self.limits = limits
+        self._narrow = narrow
         self.form: Format = form
         self.detail: Detail = detail
         self.paused = False
         self._queue: deque[bytes] = deque()
         self._bytes = 0
-        self._matched = self._shown = self._missed = 0
+        self._matched = self._shown = self._missed = self._hidden = 0
         self._allowance = limits.rows_per_s
         self._last = 0.0
         self.filter(query)
@@ -85,7 +95,7 @@ class Tail:
     def filter(self, query: Query) -> None:
         """Follow something else from now on; what was not sent of the old is forgotten."""
         self.query = query
-        self._wanted = predicate(query)
+        self._wanted = predicate(msgspec.structs.replace(query, hidden=True))
         self._clear()
 
     def pause(self, paused: bool) -> None:
@@ -99,11 +109,16 @@ class Tail:
     def _clear(self) -> None:
         self._queue.clear()
         self._bytes = 0
-        self._matched = self._shown = self._missed = 0
+        self._matched = self._shown = self._missed = self._hidden = 0
 
     def offer(self, item: Item, now: float) -> None:
         """An entry came, at `now` seconds of a clock that never jumps."""
         if self.paused or not self._wanted(item.row):
+            return
+        if self._narrow is not None and not self._narrow(item.entry):
+            return
+        if item.row.tags and not self.query.hidden and not _HIDDEN.isdisjoint(item.row.tags):
+            self._hidden += 1
             return
         self._matched += 1
         rate = self.limits.rows_per_s
@@ -122,11 +137,11 @@ class Tail:
 
     def take(self) -> bytes | None:
         """The next message; None when there is nothing to tell."""
-        if not self._matched:
+        if not self._matched and not self._hidden:
             return None
         message = Message(
             entries=[msgspec.Raw(data) for data in self._queue],
-            matched=self._matched, shown=self._shown, missed=self._missed,
+            matched=self._matched, shown=self._shown, missed=self._missed, hidden=self._hidden,
         )
         self._clear()
         return self.encode(message)

@@ -12,6 +12,7 @@ from weir.hub import params
 from weir.hub.live import Live
 from weir.hub.settings import HubSettings
 from weir.hub.tail import Detail, Format, Limits, Tail
+from weir.hub.wishes import Wishes
 from weir.query.structured import Query, QueryError
 from weir.runtime.service import Context
 
@@ -23,10 +24,11 @@ SEND_S = 30.0
 
 
 async def serve_tail(
-    request: web.Request, live: Live, settings: HubSettings, context: Context, values: dict[str, list[str]]
+    request: web.Request, live: Live, settings: HubSettings, context: Context, wishes: Wishes,
+    values: dict[str, list[str]],
 ) -> web.StreamResponse:
     """Serve one tail until either side ends it; parameters that are wrong are refused before the WebSocket opens."""
-    tail = _tail_of(values, settings, context)
+    tail = _tail_of(values, settings, context, wishes)
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE, compress=False)
     await socket.prepare(request)
     session = _Session(socket, tail, settings, context)
@@ -35,13 +37,15 @@ async def serve_tail(
     return socket
 
 
-def _tail_of(values: dict[str, list[str]], settings: HubSettings, context: Context) -> Tail:
+def _tail_of(values: dict[str, list[str]], settings: HubSettings, context: Context, wishes: Wishes) -> Tail:
     form = _choice(values, "format", ("json", "msgpack"))
     detail = _choice(values, "detail", ("full", "summary"))
     rate = _rate(values.pop("rate", [""])[-1], settings)
+    rule = values.pop("rule", [""])[-1]
     query = params.query_of(values, context.clock.now_ns(), params.CONDITIONS)
+    narrow = wishes.narrowing(rule) if rule else None
     limits = Limits(rows_per_s=rate, queue=settings.tail_queue, queue_bytes=settings.tail_queue_bytes)
-    return Tail(query, limits, cast(Format, form), cast(Detail, detail))
+    return Tail(query, limits, cast(Format, form), cast(Detail, detail), narrow)
 
 
 def _choice(values: dict[str, list[str]], name: str, choices: tuple[str, ...]) -> str:
@@ -162,4 +166,6 @@ def described(query: Query) -> dict[str, Any]:
         "text": query.text, "flow_id": query.flow_id, "name": list(query.names), "namespace": list(query.namespaces),
     }
     made = {name: value for name, value in shown.items() if value}
+    if query.hidden:
+        made["hidden"] = True
     return made if query.ok is None else made | {"ok": query.ok}

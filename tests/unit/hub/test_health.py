@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from weir.hub.health import OUTLINE, health, target_of
+from weir.hub.health import OUTLINE, Targeted, health, target_of
 from weir.model.control import Control
 from weir.model.health import Heartbeat
 
@@ -63,9 +63,50 @@ def test_notes_lag_and_own_trouble_are_said() -> None:
 def test_the_outline_is_explained() -> None:
     assert OUTLINE in target_of(None).says
     assert target_of(Control(generation=1)).says == OUTLINE
-    assert target_of(Control(generation=1, outline=False)).says == ""
+    assert "nothing is kept" in target_of(Control(generation=1, outline=False)).says
+    assert target_of(Control(generation=1, targets=["all"])).says == ""
+    assert target_of(Control(generation=1, targets=["all"])).now == "all"
     assert target_of(Control(generation=1, outline=False, capture=False)).says == "capture is switched off"
 
 
 def test_clocks_that_differ_give_no_negative_ages() -> None:
     assert health([beat(sent_ns=NOW + 5 * SECOND)], None, NOW).processes[0].age_s == 0
+
+
+def test_where_pods_are_known_the_outline_says_how_to_see_one() -> None:
+    quiet = target_of(Control(generation=1), Targeted(pods=3))
+    assert quiet.outline
+    assert "weir tap POD" in quiet.says
+    assert "rules select no pod now" in target_of(Control(generation=1, pods=True), Targeted(pods=3)).says
+    some = target_of(Control(generation=1, pods=True), Targeted(pods=30, targeted=2, nodes=["a", "b"], rules=["web"]))
+    assert (some.outline, some.says) == (False, "")
+    assert some.now == "2 of 30 pods on 2 nodes by web"
+
+
+def test_a_leak_is_an_alert_with_or_without_its_note() -> None:
+    leaking = beat(counters={"decode.leaked{flow}": 7, "decode.entries": 9}, rates={"decode.leaked{flow}": 0.5})
+    found = health([leaking], None, NOW)
+    assert found.verdict == "degraded"
+    assert found.says == [
+        "LEAK found by node-1: filter let through what nobody asked for; decode stopped it: 7 (flow), 0.5 a second now"
+    ]
+    noted = health([beat(counters={"filter.leaked": 1}, notes=["filter.leaked: the kernel filter is open"])], None, NOW)
+    assert noted.says == ["LEAK found by node-1: the kernel filter is open: 1, none now"]
+    assert [leak.stage for leak in noted.leaks] == ["filter"]
+    alone = health([beat(notes=["store.leaked: something came"])], None, NOW)
+    assert alone.says == ["LEAK found by node-1: something came"]
+    assert health([beat(counters={"filter.leaked": 0})], None, NOW).leaks == []
+
+
+def test_what_nodes_send_is_told_and_the_ceiling_is_said() -> None:
+    beats = [
+        beat("a", node="n1", rates={"capture.bytes": 1_500_000.0}),
+        beat("b", node="n1", rates={"capture.bytes": 500_000.0}),
+        beat("c", node="n2", rates={"capture.bytes": 25_000_000.0}),
+        beat("d", node="n3", stages=["decode"]),
+        beat("e", node="n4", sent_ns=NOW - 60 * SECOND),
+    ]
+    found = health(beats, None, NOW)
+    assert [(one.node, one.mb_per_s, one.above) for one in found.nodes] == [("n1", 2.0, False), ("n2", 25.0, True)]
+    assert found.nodes[0].gb_per_day == 172.8
+    assert any("n2 is at its ceiling of 20 MB/s" in text for text in found.says)

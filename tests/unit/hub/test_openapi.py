@@ -19,7 +19,9 @@ def test_every_route_is_described_and_handled() -> None:
     assert set(made["paths"]) == {route.path for route in ROUTES}
     for route in ROUTES:
         assert callable(getattr(Hub, route.handler))
-        assert made["paths"][route.path]["get"]["summary"]
+        operation = made["paths"][route.path][route.method.lower()]
+        assert operation["summary"]
+        assert ("requestBody" in operation) == (route.body is not None)
 
 
 def test_the_parameters_are_those_that_are_understood() -> None:
