@@ -13,7 +13,7 @@ INSTALLED := .venv/.weir-installed
 DEVELOPING := .venv/.weir-developing
 
 .DEFAULT_GOAL := help
-.PHONY: help run unit test check check-lint check-types check-imports check-page golden generate bpf bench kafka kube e2e-compose ui clean
+.PHONY: help run unit test check check-lint check-types check-imports check-page golden generate bpf bench kafka kube e2e-compose e2e-cluster ui clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -25,8 +25,8 @@ run: $(INSTALLED) $(PAGE) ## Watch the demo application: prints the URL of the p
 unit: $(DEVELOPING) ## Quick tests: no root, no network, no servers, at most a minute
 	$(BIN)/python -m pytest tests/unit tests/property -q --hypothesis-profile quick $(ARGS)
 
-test: $(DEVELOPING) $(PAGE) ## Every test but e2e-compose; what the machine lacks is skipped with its reason
-	$(BIN)/python -m pytest -m "not containers" $(ARGS)
+test: $(DEVELOPING) $(PAGE) ## Every test but e2e-*; what the machine lacks is skipped with its reason
+	$(BIN)/python -m pytest -m "not containers and not cluster" $(ARGS)
 
 check: check-lint check-types check-imports check-page ## Lint, types, import rules, types of the page (-k: all of them)
 
@@ -63,6 +63,9 @@ kube: $(DEVELOPING) ## A real Kubernetes API in the foreground, with played node
 
 e2e-compose: $(DEVELOPING) $(PAGE) ## docker-compose.yml on a real Docker engine, from a request to the page
 	$(BIN)/python -m weir.testing.engine -- $(BIN)/python -m pytest -m containers tests/e2e/compose $(ARGS)
+
+e2e-cluster: $(DEVELOPING) $(PAGE) ## weir on two real nodes, installed by Helm (root; minutes of building at first)
+	$(BIN)/python -m weir.testing.cluster -- $(BIN)/python -m pytest -m cluster tests/e2e/cluster $(ARGS)
 
 ui: $(PAGE) ## Build the page into services/weir/hub/static
 

@@ -43,9 +43,10 @@ class NotStarted(Exception):
 class ControlPlane:
     """State, logs and credentials are in `folder` and stay there.
 
-    `flags` adds command line options to a part, by its name (a later one wins over ours). `nodes`: how many played
-    nodes (n0, n1, …) there are from the start, where kwok is a part. `address`: of this machine, where the API server
-    listens. `users`: name to groups, of whom there are kubeconfigs besides the administrator's.
+    `flags` adds command line options to a part, by its name; a later one wins over ours, unless it is a list.
+    `nodes`: how many played nodes (n0, n1, …) there are from the start, where kwok is a part. `address`: of this
+    machine, where the API server listens. `users`: name to groups, of whom there are kubeconfigs besides the
+    administrator's.
     """
 
     def __init__(
@@ -217,7 +218,7 @@ class ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={given.accounts_key}",
             f"--service-account-signing-key-file={given.accounts_key}",
-            f"--service-cluster-ip-range={SERVICE_RANGE}", "--authorization-mode=RBAC", "--allow-privileged=true",
+            f"--service-cluster-ip-range={SERVICE_RANGE}", "--authorization-mode=Node,RBAC", "--allow-privileged=true",
             f"--audit-policy-file={self.folder / 'audit.yaml'}", f"--audit-log-path={self.audit_log}", *alone,
         )  # fmt: skip
         self._until("kube-apiserver", self._is_ready)
