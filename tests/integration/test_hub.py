@@ -18,11 +18,12 @@ from yarl import URL
 
 from weir.bus.api import Record
 from weir.bus.memory import MemoryBus
-from weir.bus.topics import CONTROL, ENTRIES, HEALTH
+from weir.bus.topics import CONTROL, ENDPOINTS, ENTRIES, HEALTH, RULES
 from weir.errors import HubError, SettingsError
 from weir.hub.service import HubService
 from weir.hub.settings import HubSettings
-from weir.model.control import Control
+from weir.model.control import Control, EndpointRecord, Rule
+from weir.model.entry import Named
 from weir.model.health import Heartbeat
 from weir.runtime.clock import SystemClock
 from weir.runtime.service import Context
@@ -61,6 +62,29 @@ class World:
         async with self.http.get(self.url + path, headers=BEARER, **more) as answer:
             body = await answer.read()
             return answer.status, json.loads(body) if "json" in answer.content_type else body.decode()
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        async with self.http.request(method, self.url + path, json=body, headers=BEARER | headers) as answer:
+            return answer.status, await answer.json()
+
+    async def pods(self, *names: str, targeted: str = "") -> None:
+        """Pods `namespace/name@node`; those whose name begins with `targeted` are."""
+        records = []
+        for number, text in enumerate(names, 1):
+            namespace, _, rest = text.partition("/")
+            name, _, node = rest.partition("@")
+            records.append(EndpointRecord(
+                address=f"10.1.0.{number}", uid=f"u{number}", name=name, namespace=namespace, node=node,
+                pod=Named(name, namespace), workload=f"deployment/{name.rpartition('-')[0]}", role="pod",
+                targeted=bool(targeted) and name.startswith(targeted), captured=True,
+            ))
+        await self.bus.publish(ENDPOINTS, [Record(one.uid.encode(), one) for one in records])
+
+        async def known() -> bool:
+            body = {"pod": ".*"}
+            return bool((await self.send("POST", "api/v1/rules/preview", body))[1]["pods"] == len(names))
+
+        await self.until(known)
 
     async def until(self, holds: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(20):
@@ -442,16 +466,202 @@ async def test_entries_with_a_tag_are_left_out_and_counted_unless_asked_for(tmp_
 
 
 async def test_a_tail_counts_what_it_hides(tmp_path: Path) -> None:
+    async with (
+        world(tmp_path) as weir, weir.http.ws_connect(weir.url + "api/v1/tail", headers=BEARER) as usual,
+        weir.http.ws_connect(weir.url + "api/v1/tail?hidden=1", headers=BEARER) as all_of_it,
+    ):
+        for socket in (usual, all_of_it):
+            await socket.receive()
+        await following(weir, 2)
+        await weir.publish(entry(1, tags=["probe"]))
+        message = await usual.receive_json(timeout=10)
+        assert (message["entries"], message["matched"], message["hidden"]) == ([], 0, 1)
+        message = await all_of_it.receive_json(timeout=10)
+        assert (len(message["entries"]), message["hidden"]) == (1, 0)
+
+
+async def test_rules_are_made_listed_renewed_and_removed(tmp_path: Path) -> None:
     async with world(tmp_path) as weir:
-        async with (
-            weir.http.ws_connect(weir.url + "api/v1/tail", headers=BEARER) as usual,
-            weir.http.ws_connect(weir.url + "api/v1/tail?hidden=1", headers=BEARER) as all_of_it,
+        await weir.pods("prod/checkout-1@a", "prod/checkout-2@b", "prod/cart-1@a", "test/checkout-1@a")
+        wish = {"name": "co", "pod": "checkout.*", "namespaces": ["prod"], "author": "cli me@here\x1b[1m", "for_s": 60}
+        status, made = await weir.send("POST", "api/v1/rules", wish)
+        assert (status, made["pods"], made["nodes"]) == (200, 2, 2)
+        assert made["names"] == ["prod/checkout-1", "prod/checkout-2"]
+        assert (made["rule"]["author"], made["rule"]["source"]) == ("cli me@here[1m", "cli")
+        assert 50 < made["expires_in_s"] <= 60
+        [(_, rule)] = (await weir.bus.read_compacted(RULES, 0)).items()
+        assert (rule.name, rule.read_only) == ("co", False)
+        _, renewed = await weir.send("PUT", "api/v1/rules/co", {"for_s": 3600})
+        assert renewed["expires_in_s"] > 3500
+        _, kept = await weir.send("PUT", "api/v1/rules/co", {})
+        assert kept.get("expires_in_s") is None
+        _, listed = await weir.ask("api/v1/rules")
+        assert [one["rule"]["name"] for one in listed["rules"]] == ["co"]
+        status, gone = await weir.send("DELETE", "api/v1/rules/co")
+        assert (status, gone["rule"]["name"]) == (200, "co")
+        assert (await weir.ask("api/v1/rules"))[1] == {"rules": []}
+        for method in ("PUT", "DELETE"):
+            assert (await weir.send(method, "api/v1/rules/co", {}))[0] == 404
+        status, odd = await weir.send("POST", "api/v1/rules", {"name": "team/x@y", "target": "port:80"},
+                                      **{"User-Agent": "curl/8"})
+        assert (status, odd["rule"]["author"], odd["rule"].get("source", "hub")) == (200, "curl/8", "hub")
+        assert (await weir.send("DELETE", "api/v1/rules/team%2Fx@y"))[0] == 200
+
+
+async def test_a_rule_that_ran_out_is_not_told(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        await weir.send("POST", "api/v1/rules", {"name": "short", "pod": "x.*", "for_s": 0.001})
+
+        async def gone() -> bool:
+            return bool((await weir.ask("api/v1/rules"))[1] == {"rules": []})
+
+        await weir.until(gone)
+        assert (await weir.send("PUT", "api/v1/rules/short", {"for_s": 60}))[0] == 404
+
+
+async def test_bad_rules_are_refused_with_a_hint_and_the_others_stay(tmp_path: Path) -> None:
+    async with world(tmp_path, hub=msgspec.structs.replace(HUB, max_rules=2)) as weir:
+        await weir.send("POST", "api/v1/rules", {"name": "good", "target": "all"})
+        for wrong in (
+            {}, [], 7, {"name": "x"}, {"name": "x", "pod": "("}, {"name": "x", "pods": "y"}, {"name": "", "pod": "y"},
+            {"name": "x", "pod": 7}, {"name": "x", "namespaces": "prod"}, {"name": "x", "labels": "=="},
+            {"name": "x", "target": "all", "pod": "y"}, {"name": "x y", "pod": "y"}, {"name": "x", "target": "1.2.3"},
+            {"name": "x", "pod": "y", "for_s": "soon"}, {"name": "x", "pod": "y", "for_s": -1},
+            {"name": "x", "pod": "y", "read_only": True}, {"name": "x", "pod": "y", "source": "helm"},
+            {"name": "x", "pod": "y" * 5000}, {"name": "x", "pod": "y", "for_s": float("1e300")},
         ):
-            for socket in (usual, all_of_it):
-                await socket.receive()
-            await following(weir, 2)
-            await weir.publish(entry(1, tags=["probe"]))
-            message = await usual.receive_json(timeout=10)
-            assert (message["entries"], message["matched"], message["hidden"]) == ([], 0, 1)
-            message = await all_of_it.receive_json(timeout=10)
-            assert (len(message["entries"]), message["hidden"]) == (1, 0)
+            status, told = await weir.send("POST", "api/v1/rules", wrong)
+            assert (status, bool(told["error"]), bool(told["hint"])) == (400, True, True), wrong
+        for body in (b"{", b"\xff", b"[" * 50_000):
+            async with weir.http.post(weir.url + "api/v1/rules", data=body, headers=BEARER) as answer:
+                assert answer.status == 400
+        async with weir.http.post(weir.url + "api/v1/rules", data=b"x" * 100_000, headers=BEARER) as answer:
+            assert answer.status == 413
+        assert (await weir.send("POST", "api/v1/rules", {"name": "second", "target": "all"}))[0] == 200
+        status, told = await weir.send("POST", "api/v1/rules", {"name": "third", "target": "all"})
+        assert (status, told["error"]) == (400, "there are 2 rules")
+        assert [one["rule"]["name"] for one in (await weir.ask("api/v1/rules"))[1]["rules"]] == ["good", "second"]
+
+
+async def test_rules_from_elsewhere_are_read_only(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        given = Rule(name="given", pod="a.*", source="helm", read_only=True)
+        await weir.bus.publish(RULES, [Record(b"given", given)])
+
+        async def listed() -> bool:
+            return bool((await weir.ask("api/v1/rules"))[1]["rules"])
+
+        await weir.until(listed)
+        for method, path, body in (("POST", "rules", {"name": "given", "pod": "b"}), ("PUT", "rules/given", {}),
+                                   ("DELETE", "rules/given", None)):
+            status, told = await weir.send(method, "api/v1/" + path, body)
+            assert (status, "Helm values" in told["error"]) == (409, True)
+        assert (await weir.bus.read_compacted(RULES, 0)) == {b"given": given}
+
+
+async def test_rules_of_another_page_are_refused(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        async with weir.http.get(weir.shared["hub.url"] + "?token=" + TOKEN):
+            pass
+        rule = {"name": "evil", "target": "all"}
+        for headers in ({}, {"Origin": "http://evil.example"}):
+            async with weir.http.post(weir.url + "api/v1/rules", json=rule, headers=headers) as answer:
+                assert answer.status in (401, 403)
+        assert (await weir.ask("api/v1/rules"))[1] == {"rules": []}
+
+
+async def test_a_preview_tells_pods_and_bytes_by_node(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        await weir.pods("prod/checkout-1@a", "prod/checkout-2@b", "prod/cart-1@a")
+        now = SystemClock().now_ns()
+        ends = {"src": {"ip": "10.1.0.3", "name": "cart-1", "namespace": "prod"},
+                "dst": {"ip": "10.1.0.1", "name": "checkout-1", "namespace": "prod"}}
+        await weir.bus.publish(HEALTH, [Record(b"c", Heartbeat(
+            process="c", stages=["capture"], node="a", started_ns=now - 100 * 10**9, sent_ns=now + 10**12,
+            rates={"capture.bytes": 5_000_000.0},
+        ))])
+        await weir.publish(
+            entry(1, kind="flow", protocol="tcp", timestamp=now, conn_bytes_client=400_000_000,
+                  conn_bytes_server=600_000_000, **ends),
+            entry(2, timestamp=now, **ends),
+        )
+        await weir.kept(2)
+        status, told = await weir.send("POST", "api/v1/rules/preview", {"pod": "checkout.*"})
+        assert (status, told["pods"], told["fresh"], told["workloads"]) == (200, 2, 2, {"deployment/checkout": 2})
+        assert [one["pod"] for one in told["listed"]] == ["prod/checkout-1", "prod/checkout-2"]
+        assert 9 < told["mb_per_s"] <= 10.1
+        assert [(one["node"], round(one["mb_per_s"])) for one in told["nodes"]] == [("a", 15), ("b", 0)]
+        assert told["warnings"] == []
+        _, told = await weir.send("POST", "api/v1/rules/preview", {"pod": ".*", "namespaces": ["none"]})
+        assert told["pods"] == 0
+        assert told["warnings"] == ["selects no pod", "nothing is known in namespace none: does it exist?"]
+        _, told = await weir.send("POST", "api/v1/rules/preview", {"pod": ".*"})
+        assert told["warnings"][0] == "selects every pod (3)"
+        assert (await weir.send("POST", "api/v1/rules/preview", {"pod": "("}))[0] == 400
+        assert (await weir.ask("api/v1/rules"))[1] == {"rules": []}
+
+
+async def test_targets_tell_what_is_targeted_now(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        await weir.pods("prod/checkout-1@a", "prod/cart-1@a", targeted="checkout")
+        await weir.bus.publish(CONTROL, [Record(b"weir", Control(generation=1, pods=True, targets=["port:80"]))])
+
+        async def arrived() -> bool:
+            return bool((await weir.ask("api/v1/targets"))[1]["targets"] == ["port:80"])
+
+        await weir.until(arrived)
+        _, told = await weir.ask("api/v1/targets")
+        assert (told["pods"], [one["pod"] for one in told["listed"]]) == (1, ["prod/checkout-1"])
+        assert told["says"] == "targeted now: 1 of 2 pods on 1 nodes; port:80"
+        _, state = await weir.ask("api/v1/health")
+        assert state["target"]["targeted"] == {"pods": 2, "targeted": 1, "nodes": ["a"], "rules": []}
+
+
+async def test_why_answers_for_a_pod(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        await weir.pods("prod/checkout-1@a", "prod/cart-1@a", "test/cart-1@a", targeted="checkout")
+        await weir.publish(entry(
+            1, timestamp=SystemClock().now_ns(), src={"name": "checkout-1", "namespace": "prod"}, ok=False,
+        ))
+        await weir.kept(1)
+        _, told = await weir.ask("api/v1/why?pod=prod/checkout-1")
+        assert (told["verdict"], told["seen"]["exchanges"], told["seen"]["failed"]) == ("ok", 1, 1)
+        assert (await weir.ask("api/v1/why?pod=checkout-1"))[1] == told
+        _, told = await weir.ask("api/v1/why?pod=prod/cart-1")
+        assert (told["verdict"], told["targeted"]) == ("not_targeted", False)
+        status, told = await weir.ask("api/v1/why?pod=cart-1")
+        assert (status, told["hint"]) == (400, "there are prod/cart-1, test/cart-1")
+        for wrong in ("", "?pod=", "?pod=/x", "?pod=x/", "?pood=x"):
+            assert (await weir.ask("api/v1/why" + wrong))[0] == 400
+
+
+async def test_a_tail_follows_what_a_rule_selects_now(tmp_path: Path) -> None:
+    def call(number: int, src: str, dst: str) -> dict[str, Any]:
+        return entry(number, src={"pod": {"name": src, "namespace": "prod"}},
+                     dst={"pod": {"name": dst, "namespace": "prod"}})
+
+    async with world(tmp_path) as weir:
+        await weir.pods("prod/checkout-1@a", "prod/cart-1@a", "prod/pay-1@a")
+        with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+            await weir.http.ws_connect(weir.url + "api/v1/tail?rule=mine", headers=BEARER)
+        assert refused.value.status == 400
+        await weir.send("POST", "api/v1/rules", {"name": "mine", "pod": "checkout.*", "for_s": 60})
+        async with weir.http.ws_connect(weir.url + "api/v1/tail?rule=mine", headers=BEARER) as socket:
+            await socket.receive()
+            await following(weir, 1)
+            await weir.publish(
+                call(1, "cart-1", "pay-1"), call(2, "checkout-1", "pay-1"), call(3, "pay-1", "checkout-1"), entry(4)
+            )
+            message = await socket.receive_json(timeout=10)
+            assert [one["id"] for one in message["entries"]] == ["e00002", "e00003"]
+            await weir.send("POST", "api/v1/rules", {"name": "mine", "pod": "cart.*", "for_s": 60})
+            numbers = iter(range(10, 10_000))
+            found: list[str] = []
+            while not found:
+                await weir.publish(call(next(numbers), "cart-1", "pay-1"))
+                try:
+                    message = await socket.receive_json(timeout=0.1)
+                    found = [one["src"]["pod"]["name"] for one in message["entries"]]
+                except TimeoutError:
+                    pass
+            assert set(found) == {"cart-1"}

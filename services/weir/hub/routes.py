@@ -175,7 +175,8 @@ The hub sends `{"type": "state", "paused", "filter", "rate"}` first and after ea
 filter let through since the message before, `shown` what was chosen under the rate, `missed` what was chosen and
 dropped since the reader was too slow, `hidden` what was left out for a tag. The reader may send (as JSON text)
 `{"pause": true}`, `{"pause": false}`, `{"rate": 100}` or `{"filter": {"protocol": ["http"], "text": "x"}}`; what
-cannot be understood is answered by `{"type": "error", "error", "hint"}` and changes nothing. A browser needs the cookie, and its Origin is checked."""
+cannot be understood is answered by `{"type": "error", "error", "hint"}` and changes nothing. A browser needs the
+cookie, and its Origin is checked."""
 
 ROUTES: tuple[Route, ...] = (
     Route(path=f"{API}/entries", handler="entries", doc="Entries of the archive, newest first",

@@ -261,7 +261,8 @@ class Wishes:
                     rates[names] = max(rate, rates.get(names, 0.0))
         except ArchiveError:
             return {}, 0.0
-        self._rates = clock.monotonic(), rates, over_s
+        if rates:
+            self._rates = clock.monotonic(), rates, over_s
         return rates, over_s
 
     # What is followed.
