@@ -581,8 +581,8 @@ async def test_a_preview_tells_pods_and_bytes_by_node(tmp_path: Path) -> None:
             rates={"capture.bytes": 5_000_000.0},
         ))])
         await weir.publish(
-            entry(1, kind="flow", protocol="tcp", timestamp=now, conn_bytes_client=400_000_000,
-                  conn_bytes_server=600_000_000, **ends),
+            entry(1, kind="flow", protocol="tcp", timestamp=now, conn_local_bytes=400_000_000,
+                  conn_remote_bytes=600_000_000, **ends),
             entry(2, timestamp=now, **ends),
         )
         await weir.kept(2)
