@@ -8,6 +8,7 @@ answers: this port of the address, the address, then networks from the longest p
 from __future__ import annotations
 
 import ipaddress
+from collections import Counter
 from collections.abc import Iterable
 
 from weir.model.control import EndpointRecord
@@ -18,6 +19,8 @@ MAX_CACHED = 65_536
 _MAPPED = bytes(10) + b"\xff\xff"
 """::ffff:0:0/96, IPv4-mapped addresses (RFC 4291 §2.5.5.2)."""
 _FOREVER = 1 << 63
+_HOSTS = (32, 1128)
+"""Lengths (as in `Directory._holders`) of prefixes that are one address."""
 
 _Place = tuple[bytes, int]
 """Address and port; port 0 for every port."""
@@ -39,7 +42,12 @@ class Directory:
         self._holders: dict[int, dict[_Place, list[EndpointRecord]]] = {}
         """By length of the prefix in bits (with 1,000 added for IPv6), then by network address and port."""
         self._lengths: list[int] = []
-        self._cache: dict[_Place, _Answer] = {}
+        self._cache: dict[bytes, dict[int, _Answer]] = {}
+        """By address, so that what becomes known of one address leaves the answers about all others."""
+        self._cached = 0
+        """Answers that were put there since it was empty."""
+        self._ports: Counter[int] = Counter()
+        """Ports that records name."""
 
     def __len__(self) -> int:
         return len(self._records)
@@ -66,7 +74,8 @@ class Directory:
         holders.append(record)
         holders.sort(key=lambda r: r.since_ns, reverse=True)
         self._records[key] = record, length, at
-        self._changed()
+        self._ports[at[1]] += 1
+        self._changed(length, at)
 
     def remove(self, key: bytes) -> None:
         """Forget the record with this key, if there is one."""
@@ -74,6 +83,9 @@ class Directory:
         if known is None:
             return
         record, length, at = known
+        self._ports[at[1]] -= 1
+        if not self._ports[at[1]]:
+            del self._ports[at[1]]
         holders = self._holders[length]
         holders[at].remove(record)
         if not holders[at]:
@@ -81,7 +93,20 @@ class Directory:
         if not holders:
             del self._holders[length]
             self._lengths.remove(length)
-        self._changed()
+        self._changed(length, at)
+
+    def get(self, key: bytes) -> EndpointRecord | None:
+        """The record with this key."""
+        known = self._records.get(key)
+        return known[0] if known is not None else None
+
+    def apply(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
+        """Take what changed in a table; None for what is gone from it."""
+        for key, record in changes:
+            if record is None:
+                self.remove(key)
+            else:
+                self.put(key, record)
 
     def follow(self, items: Iterable[tuple[bytes, EndpointRecord]]) -> None:
         """Become what a table holds: put what is new, remove what is gone."""
@@ -96,13 +121,28 @@ class Directory:
         """Who held `address` (4 or 16 bytes, or text) with `port` at `ts_ns`; None if that is unknown."""
         if isinstance(address, str):
             address = ipaddress.ip_address(address).packed
-        cached = self._cache.get((address, port))
+        address = _plain(address)
+        if port not in self._ports:
+            port = 0  # clients use every port there is: one answer serves all that no record names
+        answers = self._cache.get(address)
+        cached = answers.get(port) if answers is not None else None
         if cached is None or not cached[0] <= ts_ns < cached[1]:
-            cached = self._answer(_plain(address), port, ts_ns)
-            if len(self._cache) >= self._max_cached:
+            cached = self._answer(address, port, ts_ns)
+            if self._cached >= self._max_cached:
                 self._cache.clear()
-            self._cache[address, port] = cached
+                self._cached = 0
+            self._cache.setdefault(address, {})[port] = cached
+            self._cached += 1
         return cached[2]
+
+    def known(self, address: bytes, port: int, ts_ns: int) -> bool:
+        """Whether somebody is known to hold this very address (with this port or with all) at `ts_ns`; a network
+        around it says nothing."""
+        address = _plain(address)
+        holders = self._holders.get(len(address) * 8 + (1000 if len(address) == 16 else 0))
+        if holders is None:
+            return False
+        return _held(holders.get((address, 0), ()), ts_ns) or _held(holders.get((address, port), ()), ts_ns)
 
     def _answer(self, address: bytes, port: int, ts_ns: int) -> _Answer:
         begin, end = -_FOREVER, _FOREVER
@@ -126,9 +166,13 @@ class Directory:
                         end = min(end, record.since_ns)
         return begin, end, None
 
-    def _changed(self) -> None:
+    def _changed(self, length: int, at: _Place) -> None:
         self.version += 1
-        self._cache.clear()
+        if length in _HOSTS:
+            self._cache.pop(at[0], None)
+        else:
+            self._cache.clear()
+            self._cached = 0
 
     def _make_room(self) -> bool:
         """Forget a tenth of those that have ended, the first ones first; False if none has."""
@@ -138,6 +182,10 @@ class Directory:
         for _, key in ended[: max(len(ended) // 10, 1)]:
             self.remove(key)
         return bool(ended)
+
+
+def _held(records: Iterable[EndpointRecord], ts_ns: int) -> bool:
+    return any(record.since_ns <= ts_ns < (record.until_ns or _FOREVER) for record in records)
 
 
 def _plain(address: bytes) -> bytes:

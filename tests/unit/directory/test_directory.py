@@ -129,4 +129,37 @@ def test_it_is_bounded_and_forgets_the_past_first() -> None:
 def test_the_cache_is_bounded() -> None:
     d = directory(record("10.0.0.0/8", "net"), max_cached=10)
     assert {name(d.lookup(f"10.0.{n}.1", n, 0)) for n in range(100)} == {"net"}
-    assert len(d._cache) <= 10
+    assert sum(len(answers) for answers in d._cache.values()) <= 10
+
+
+def test_ports_that_no_record_names_share_an_answer() -> None:
+    d = directory(record("10.0.0.1", "pod"))
+    assert {name(d.lookup("10.0.0.1", port, 0)) for port in range(1000)} == {"pod"}
+    assert sum(len(answers) for answers in d._cache.values()) == 1
+    d.put(b"80", record("10.0.0.1", "web", port=80))
+    assert [name(d.lookup("10.0.0.1", port, 0)) for port in (79, 80)] == ["pod", "web"]
+    d.remove(b"80")
+    assert name(d.lookup("10.0.0.1", 80, 0)) == "pod"
+
+
+def test_a_change_of_one_address_leaves_the_answers_about_others() -> None:
+    d = directory(record("10.0.0.1", "a"), record("10.0.0.2", "b"))
+    for n in (1, 2):
+        d.lookup(f"10.0.0.{n}", 1, 0)
+    d.apply([(b"2", record("10.0.0.3", "c")), (b"1", None)])
+    assert set(d._cache) == {address("10.0.0.1")}
+    assert [name(d.lookup(f"10.0.0.{n}", 1, 0)) for n in (1, 2, 3)] == ["a", None, "c"]
+    assert d.get(b"2") == record("10.0.0.3", "c")
+    assert d.get(b"1") is None
+
+
+def test_who_is_known_holds_the_very_address() -> None:
+    d = directory(
+        record("10.0.0.0/8", "net"), record("10.0.0.1", "pod", since_ns=10, until_ns=20),
+        record("10.0.0.2", "web", port=80), record("2001:db8::1", "six"),
+    )
+    assert [d.known(address("10.0.0.1"), 1, ts) for ts in (9, 10, 19, 20)] == [False, True, True, False]
+    assert [d.known(address("10.0.0.2"), port, 0) for port in (80, 81)] == [True, False]
+    assert not d.known(address("10.0.0.3"), 1, 0)
+    assert d.known(address("2001:db8::1"), 1, 0)
+    assert d.known(address("::ffff:10.0.0.1"), 1, 10)
