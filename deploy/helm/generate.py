@@ -52,6 +52,10 @@ def schema() -> dict[str, Any]:
     return found
 
 
+def schema_text() -> str:
+    return json.dumps(schema(), indent=1) + "\n"
+
+
 def section(name: str, struct: type[msgspec.Struct]) -> dict[str, Any]:
     """What may be set of one section: no secrets, which `settingsSecret` is for."""
     hidden = {setting.name for setting in settings_of(name, struct) if setting.secret} | OF_THE_CHART.get(name, set())
@@ -88,7 +92,7 @@ def manifest(program: str) -> str:
 
 
 def main() -> int:
-    SCHEMA.write_text(json.dumps(schema(), indent=1) + "\n")
+    SCHEMA.write_text(schema_text())
     print(SCHEMA)
     program = helm()
     if program is None:
