@@ -1,4 +1,4 @@
-"""Pure: the rights at the Kubernetes API that targets needs, and no others. The chart's roles are checked against it."""
+"""Pure: rights at the Kubernetes API that targets needs, and no others; the chart's roles are checked against it."""
 
 from __future__ import annotations
 

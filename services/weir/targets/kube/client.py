@@ -8,7 +8,7 @@ to who asks (`ApiError.retry_after`, `Backoff`).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -141,6 +141,28 @@ class KubeClient:
             yield _Response(response, f"GET {path}")
 
     @asynccontextmanager
+    async def websocket(self, path: str, protocols: Sequence[str]) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """Open a WebSocket, e.g. of a pod's `portforward`.
+
+        :raises ApiError: it was refused, not reached, or took too long to begin.
+        """
+        configuration, rest = self._configuration, self._rest
+        if rest is None:
+            raise ApiError("the client is closed")
+        try:
+            async with asyncio.timeout(OPEN_S):
+                socket = await rest.pool_manager.ws_connect(
+                    configuration.host + path, protocols=protocols, headers=await self._own_headers(), proxy=rest.proxy,
+                    max_msg_size=0, autoping=True,
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            raise refusal(read_status(b""), error.status, f"WebSocket {path}") from None
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise _unreached(f"WebSocket {path}", error) from None
+        async with socket:
+            yield socket
+
+    @asynccontextmanager
     async def _ask(
         self,
         method: str,
@@ -181,27 +203,27 @@ class KubeClient:
         configuration, rest = self._configuration, self._rest
         if rest is None:
             raise ApiError("the client is closed")
-        try:
-            auth = await configuration.auth_settings()
-        except Exception as error:  # the token file is being renewed, is empty or is gone: the library raises its own
-            raise ApiError(f"the token of {self.where} cannot be read: {error}", status=401) from None
-        token = auth["BearerToken"]["value"].strip() if "BearerToken" in auth else ""
+        own = await self._own_headers()
         return await rest.pool_manager.request(
             method,
             configuration.host + path,
             params=query,
             data=data,
-            headers={
-                "User-Agent": self.user_agent,
-                "Accept": "application/json",
-                **({"Authorization": token} if token else {}),
-                **headers,
-            },
+            headers={"Accept": "application/json", **own, **headers},
             timeout=timeout,
             proxy=rest.proxy,
             server_hostname=rest.server_hostname,
             allow_redirects=False,
         )
+
+    async def _own_headers(self) -> dict[str, str]:
+        """Who asks."""
+        try:
+            auth = await self._configuration.auth_settings()
+        except Exception as error:  # the token file is being renewed, is empty or is gone: the library raises its own
+            raise ApiError(f"the token of {self.where} cannot be read: {error}", status=401) from None
+        token = auth["BearerToken"]["value"].strip() if "BearerToken" in auth else ""
+        return {"User-Agent": self.user_agent, **({"Authorization": token} if token else {})}
 
     async def _reload(self, refused: int) -> None:
         """Read the credentials anew, unless somebody did since the request that was refused."""

@@ -31,11 +31,13 @@ MISSING = 404
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """Durations in seconds, in order: a holder gives up before others take over, with room for a slow request."""
 
-    renew_s: float = 5.0
-    """Between two renewals, and between two looks of who waits."""
-    give_up_s: float = 10.0
+    renew_s: float = 10.0
+    """Between two renewals (one call each), and between two looks of who waits."""
+    answer_s: float = 5.0
+    """A request that takes longer has failed."""
+    give_up_s: float = 20.0
     """A holder that could not renew for this long no longer holds."""
-    good_s: float = 15.0
+    good_s: float = 30.0
     """Who waits takes a lease that did not change for this long."""
 
 
@@ -68,6 +70,8 @@ class Lease:
         self._chance = chance or random.Random()
         self._terms = terms or Terms()
         self._held = False
+        self._mine: dict[str, Any] | None = None
+        """The Lease as it was written last, so that a renewal is one call."""
         self._renewed = 0.0
         """When the request that renewed it last was begun, monotonic."""
         self._seen: tuple[str, float] = ("", 0.0)
@@ -93,8 +97,8 @@ class Lease:
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            await self._step()
-            await self._clock.sleep(self._terms.renew_s * self._chance.uniform(0.8, 1.0))
+            asked = await self._step()
+            await self._clock.sleep(max(self._terms.renew_s * self._chance.uniform(0.8, 1.0), asked))
 
     async def wait(self) -> None:
         """Until it is held."""
@@ -106,9 +110,10 @@ class Lease:
         """Let the next one have it at once; without an error if that cannot be said."""
         if not self._held:
             return
+        self._mine = None
         self._set(False, "released")
         try:
-            async with asyncio.timeout(self._terms.renew_s):
+            async with asyncio.timeout(self._terms.answer_s):
                 lease = await self._get()
                 if lease is not None and _holder(lease) == self._identity:
                     lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": self._now()}
@@ -116,10 +121,11 @@ class Lease:
         except (ApiError, TimeoutError):
             pass
 
-    async def _step(self) -> None:
+    async def _step(self) -> float:
+        """Seconds that the server asks to wait."""
         began = self._clock.monotonic()
         work = asyncio.ensure_future(self._attempt())
-        alarm = asyncio.ensure_future(self._clock.sleep(self._terms.renew_s))
+        alarm = asyncio.ensure_future(self._clock.sleep(self._terms.answer_s))
         try:
             await asyncio.wait((work, alarm), return_when=asyncio.FIRST_COMPLETED)
             if not work.done():
@@ -131,7 +137,8 @@ class Lease:
                 self._set(False, f"not renewed in time: {error.message}")
             elif not self._held:
                 self._set(False, error.message)
-            return
+            self._mine = None
+            return error.retry_after
         finally:
             for task in (work, alarm):
                 task.cancel()
@@ -140,22 +147,24 @@ class Lease:
             self._renewed = began
             self.holder = self._identity
         self._set(held, "" if held else f"held by {self.holder}")
+        return 0.0
 
     async def _attempt(self) -> bool:
         """Renew or take it, if it may be taken.
 
         :raises ApiError: it is not known who holds it.
         """
-        lease = await self._get()
+        lease = self._mine if self._held and self._mine else await self._get()
         try:
             if lease is None:
-                await self._create()
+                self._mine = await self._create()
                 return True
             if _holder(lease) != self._identity and not self._free(lease):
                 return False
-            await self._write(self._mine(lease))
+            self._mine = await self._write(self._signed(lease))
         except ApiError as error:
-            if error.status != CONFLICT:
+            # Who held it looks again: a conflict may be anybody's change, and time tells when it is lost.
+            if error.status != CONFLICT or self._held:
                 raise
             self.holder = "another, who was faster"
             return False
@@ -171,7 +180,7 @@ class Lease:
             self._seen = (version, now)
         return now - self._seen[1] >= max(self._terms.good_s, float(lease["spec"].get("leaseDurationSeconds") or 0))
 
-    def _mine(self, lease: dict[str, Any]) -> dict[str, Any]:
+    def _signed(self, lease: dict[str, Any]) -> dict[str, Any]:
         now = self._now()
         spec = lease.setdefault("spec", {})
         if spec.get("holderIdentity") != self._identity:
@@ -191,20 +200,16 @@ class Lease:
             if error.status == MISSING:
                 return None
             raise
-        try:
-            lease: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-        except msgspec.MsgspecError as error:
-            raise ApiError(f"{self._path}/{self._name}: no Lease: {error}") from None
-        lease.setdefault("spec", {})
-        lease.setdefault("metadata", {})
-        return lease
+        return _read(body)
 
-    async def _create(self) -> None:
+    async def _create(self) -> dict[str, Any]:
         lease = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": self._name}}
-        await self._client.request("POST", self._path, body=json.dumps(self._mine(lease)).encode())
+        return _read(await self._client.request("POST", self._path, body=json.dumps(self._signed(lease)).encode()))
 
-    async def _write(self, lease: dict[str, Any]) -> None:
-        await self._client.request("PUT", f"{self._path}/{self._name}", body=json.dumps(lease).encode())
+    async def _write(self, lease: dict[str, Any]) -> dict[str, Any]:
+        """The Lease as it is then, with its new version."""
+        path = f"{self._path}/{self._name}"
+        return _read(await self._client.request("PUT", path, body=json.dumps(lease).encode()))
 
     def _now(self) -> str:
         return datetime.fromtimestamp(self._clock.now_ns() / 1e9, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -214,6 +219,16 @@ class Lease:
         if held != self._held:
             self._held = held
             self.changed.set()
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    try:
+        lease: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.MsgspecError as error:
+        raise ApiError(f"what was answered is no Lease: {error}") from None
+    lease.setdefault("spec", {})
+    lease.setdefault("metadata", {})
+    return lease
 
 
 def _holder(lease: dict[str, Any]) -> str:
