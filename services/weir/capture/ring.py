@@ -36,17 +36,18 @@ class Ring:
         count: int = 0,
         interfaces: Mapping[int, str] | None = None,
         end: bool = False,
+        layout: Layout | None = None,
     ) -> PacketBlock:
-        """The ring's next block; without packets it is a tick."""
+        """The ring's next block; without packets it is a tick. Tallies are no packets of the ring."""
         self.clock_ns = max(self.clock_ns, clock_ns)
         block = PacketBlock(
             node=self.node, ring=self.number, run=self.run, sequence=self._sequence, source=self.source,
-            layout=self._layout, linktype=linktype, first_index=self.packets, count=count, clock_ns=self.clock_ns,
-            lost=self._lost, promise=self.promise,
-            generation=self.generation, end=end, interfaces=dict(interfaces or {}), data=data,
+            layout=layout or self._layout, linktype=linktype, first_index=self.packets, count=count,
+            clock_ns=self.clock_ns, lost=self._lost, promise=self.promise, generation=self.generation,
+            end=end, interfaces=dict(interfaces or {}), data=data,
         )
         self._sequence += 1
-        self.packets += count
+        self.packets += count if block.layout != "tallies" else 0
         self._lost = 0
         return block
 
@@ -56,4 +57,4 @@ class Ring:
 
     def refused(self, block: PacketBlock) -> None:
         """The bus had no room for this block: its packets are lost, and what it told of losses has to be told again."""
-        self._lost += block.count + block.lost
+        self._lost += block.lost + (block.count if block.layout != "tallies" else 0)

@@ -116,13 +116,14 @@ class CaptureService(Service):
 
     def _count(self, source: Source, block: PacketBlock, accepted: bool) -> None:
         counts = self.context.counts
+        tallies = block.layout == "tallies"
         if accepted:
             counts.add("capture.blocks")
-            counts.add("capture.packets", block.count)
+            counts.add("capture.tallies" if tallies else "capture.packets", block.count)
             counts.add("capture.bytes", len(block.data))
             return
         source.refused(block)
-        counts.lose("capture.bus", block.count)
+        counts.lose("capture.tallies" if tallies else "capture.bus", block.count)
 
     async def _until_stopped(self, work: Awaitable[None]) -> bool:
         """Wait for the bus as long as it takes, but only briefly once the process is told to stop. True if done."""

@@ -47,6 +47,17 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
             ge=1024, le=1 << 22,
         ),
     ] = 131_072
+    tally_s: Annotated[
+        float, msgspec.Meta(description="How often totals of outlined flows are published (eBPF only)", gt=0, le=60)
+    ] = 2.0
+    ceiling_bytes_s: Annotated[
+        int,
+        msgspec.Meta(
+            description="Bytes a second that this node hands on at most; above, whole conversations are left out and "
+            "counted (eBPF only); 0 for no limit",
+            ge=0,
+        ),
+    ] = 20_000_000
     exclude: Annotated[
         tuple[str, ...],
         msgspec.Meta(

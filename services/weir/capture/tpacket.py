@@ -15,9 +15,11 @@ import os
 import socket
 import struct
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 
+from weir.capture.bpf.local import ipv4_addresses, ipv6_addresses
 from weir.capture.bpf.program import Program, encode
 from weir.capture.permission import open_packet_socket
 from weir.errors import SourceError
@@ -27,7 +29,8 @@ _RX_RING, _STATISTICS, _VERSION, _FANOUT, _IGNORE_OUTGOING = 5, 6, 10, 18, 23
 _TPACKET_V3 = 2
 _FANOUT_HASH, _FANOUT_UNIQUE_ID = 0, 0x2000
 _SO_ATTACH_FILTER, _SO_ATTACH_BPF = 26, 50
-_SIOCGIFHWADDR = 0x8927
+_SIOCGIFCONF, _SIOCGIFHWADDR = 0x8912, 0x8927
+_IFCONF_BYTES = 1 << 16
 _ETH_P_ALL = 0x0003
 _FRAME_BYTES = 2048
 _TP_STATUS_USER = 1
@@ -114,6 +117,20 @@ class PacketRing:
         request = struct.pack("16s24x", name.encode())
         answer: bytes = fcntl.ioctl(self.fileno(), _SIOCGIFHWADDR, request)
         return int(struct.unpack_from("=H", answer, 16)[0])
+
+    def local_addresses(self) -> list[bytes]:
+        """Addresses of all interfaces in this socket's network namespace, as far as they can be told."""
+        room = ctypes.create_string_buffer(_IFCONF_BYTES)
+        request = bytearray(struct.pack("=ixxxxQ", len(room), ctypes.addressof(room)))
+        try:
+            fcntl.ioctl(self.fileno(), _SIOCGIFCONF, request)
+            length, = struct.unpack_from("=i", request)
+            return [
+                *ipv4_addresses(room.raw[:length]),
+                *ipv6_addresses(Path("/proc/thread-self/net/if_inet6").read_text(encoding="ascii")),
+            ]
+        except OSError:
+            return []
 
     def take(self, limit: int) -> Iterator[RingBlock]:
         """The blocks that are ready, at most `limit`."""

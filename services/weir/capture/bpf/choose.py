@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -35,6 +35,10 @@ class Filter(Protocol):
         """Put it in front of this ring, too."""
         ...
 
+    def detach(self, ring: PacketRing) -> None:
+        """This ring is about to be closed."""
+        ...
+
     def adopt(self, control: Control) -> None:
         """A new control document is in force. Nothing is reopened, and nothing is missed."""
         ...
@@ -43,10 +47,15 @@ class Filter(Protocol):
         """The table of endpoints has changed to this."""
         ...
 
+    def look_after(self, now_s: float) -> None:
+        """To be called often: what is due every moment, on the monotonic clock."""
+        ...
+
+    def tallies(self, now_s: float, *, final: bool = False) -> Iterator[tuple[bytes, int]]:
+        """When they are due (or for the last time): blocks of layout `tallies`, each with its number of records."""
+        ...
+
     def close(self) -> None: ...
-
-
-Make = Callable[[CaptureSettings, Context, Sequence[Target]], Filter]
 
 
 def choose_filter(settings: CaptureSettings, context: Context, own: Sequence[Target]) -> Filter:

@@ -5,7 +5,7 @@ It knows no pods and counts nothing: where rules for pods are in force it lets a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar
 
 from weir.capture.bpf.expression import Choice, choice
@@ -39,6 +39,9 @@ class ClassicFilter:
         self._rings.append(ring)
         self._put(ring)
 
+    def detach(self, ring: PacketRing) -> None:
+        self._rings.remove(ring)
+
     def adopt(self, control: Control) -> None:
         self._context.notes.pop("capture.filter", None)
         self._program = self._compiled(control)
@@ -47,6 +50,13 @@ class ClassicFilter:
 
     def learn(self, items: Iterable[tuple[bytes, EndpointRecord]]) -> None:
         """No address of a pod fits into an expression."""
+
+    def look_after(self, now_s: float) -> None:
+        """Nothing here changes by itself."""
+
+    def tallies(self, now_s: float, *, final: bool = False) -> Iterator[tuple[bytes, int]]:
+        """Classic BPF counts nothing."""
+        return iter(())
 
     def close(self) -> None:
         self._rings.clear()

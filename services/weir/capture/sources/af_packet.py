@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Iterator
 from typing import ClassVar
 
 import msgspec
@@ -199,7 +199,24 @@ class AfPacketSource:
                     yield self._last(lane)
                     self._close(lane)
             self._check_lanes()
+            for block in self._totals():
+                yield block
             await asyncio.sleep(0)
+
+    def _totals(self, *, final: bool = False) -> Iterator[PacketBlock]:
+        """What the kernel counted, told in the first ring."""
+        now_s = self._context.clock.monotonic()
+        if self._filter is None:
+            return
+        self._filter.look_after(now_s)
+        for data, count in self._filter.tallies(now_s, final=final):
+            lane = next(iter(self._lanes.values()))
+            if lane.interface == "any":
+                lane.names = dict(socket.if_nameindex())
+            yield lane.ring.block(
+                lane.ring.clock_ns, linktype=lane.linktype, layout="tallies", data=data, count=count,
+                interfaces=lane.names,
+            )
 
     def _block(self, lane: Lane, taken: RingBlock) -> PacketBlock:
         return lane.ring.block(
@@ -245,6 +262,8 @@ class AfPacketSource:
         await self._context.clock.sleep((2 * self._settings.retire_ms + 50) / 1000)
         async for block in self._drain():
             yield block
+        for block in self._totals(final=True):
+            yield block
         for lane in list(self._lanes.values()):
             yield self._last(lane)
 
@@ -254,6 +273,8 @@ class AfPacketSource:
 
     def _close(self, lane: Lane) -> None:
         asyncio.get_running_loop().remove_reader(lane.packets.fileno())
+        if self._filter is not None:
+            self._filter.detach(lane.packets)
         lane.packets.close()
         del self._lanes[lane.ring.number]
 

@@ -73,7 +73,7 @@ struct flow_key {
 	struct address src, dst;
 	u16 sport, dport; /* network order */
 	u8 protocol;
-	u8 fragment; /* 1: a later fragment, or cut before its ports */
+	u8 fragment; /* 1: its ports are not known: a later fragment without the first one, or cut */
 	u16 pad;
 };
 
@@ -83,6 +83,12 @@ struct flow {
 	u32 owner; /* interface index * 2, + 1 for outgoing */
 	u8 tcp_flags, verdict;
 	u16 pad;
+};
+
+struct fragment_key {
+	struct address src, dst;
+	u32 id;
+	u8 protocol, pad[3];
 };
 
 struct config {
@@ -101,6 +107,9 @@ SECTION("maps") struct map ends = {MAP_HASH, sizeof(struct end_key), sizeof(stru
 SECTION("maps") struct map nets = {MAP_LPM_TRIE, sizeof(struct net_key), sizeof(struct end), 16384, NO_PREALLOC};
 SECTION("maps") struct map ports = {MAP_HASH, sizeof(u32), sizeof(u32), 4096, NO_PREALLOC};
 SECTION("maps") struct map flows = {MAP_LRU_HASH, sizeof(struct flow_key), sizeof(struct flow), 131072, 0};
+/* Ports of fragmented packets, which only the first fragment carries. */
+SECTION("maps")
+struct map fragments = {MAP_LRU_HASH, sizeof(struct fragment_key), sizeof(u32), 4096, 0};
 /* Two configurations; the lowest bit of the state says which one holds. The state rises with every change of these maps
  * that may change a verdict, after the change is complete. */
 SECTION("maps") struct map configs = {MAP_ARRAY, sizeof(u32), sizeof(struct config), 2, 0};
@@ -206,7 +215,8 @@ struct seen {
 	struct flow_key key;
 	u32 length;  /* of the IP packet */
 	u32 headers; /* of IP and TCP */
-	u8 tcp_flags, icmp_type;
+	u32 id;	     /* of the fragmented packet */
+	u8 tcp_flags, icmp_type, first_fragment;
 };
 
 INLINE int read_ipv4(struct packet *p, u32 at, struct seen *s, u32 *transport)
@@ -218,6 +228,8 @@ INLINE int read_ipv4(struct packet *p, u32 at, struct seen *s, u32 *transport)
 	s->length = h[2] << 8 | h[3];
 	s->key.protocol = h[9];
 	s->key.fragment = !!((h[6] & 0x1f) | h[7]);
+	s->first_fragment = !s->key.fragment && h[6] & 0x20;
+	s->id = h[4] << 8 | h[5];
 	s->key.src.word[2] = s->key.dst.word[2] = 0xffff0000;
 	__builtin_memcpy(&s->key.src.word[3], h + 12, 4);
 	__builtin_memcpy(&s->key.dst.word[3], h + 16, 4);
@@ -241,14 +253,33 @@ INLINE int read_ipv6(struct packet *p, u32 at, struct seen *s, u32 *transport)
 			break;
 		if (s->key.fragment || load_relative(p, to, e, 8, FROM_NETWORK_HEADER))
 			break;
-		if (next == 44)
+		if (next == 44) {
 			s->key.fragment = !!(e[2] | (e[3] & 0xf8));
+			s->first_fragment = !s->key.fragment && e[3] & 1;
+			__builtin_memcpy(&s->id, e + 4, 4);
+		}
 		to += next == 44 ? 8 : next == 51 ? (e[1] + 2) << 2 : (e[1] + 1) << 3;
 		next = e[0];
 	}
 	s->key.protocol = next;
 	*transport = to;
 	return 1;
+}
+
+INLINE void know_fragment(struct seen *s)
+{
+	struct fragment_key key = {.src = s->key.src, .dst = s->key.dst, .id = s->id, .protocol = s->key.protocol};
+	if (s->first_fragment) {
+		u32 both = (u32)s->key.dport << 16 | s->key.sport;
+		map_update(&fragments, &key, &both, 0);
+		return;
+	}
+	u32 *both = map_lookup(&fragments, &key);
+	if (both) {
+		s->key.sport = *both;
+		s->key.dport = *both >> 16;
+		s->key.fragment = 0;
+	}
 }
 
 INLINE int read_packet(struct packet *p, struct seen *s)
@@ -278,8 +309,10 @@ INLINE int read_packet(struct packet *p, struct seen *s)
 		s->length = p->len;
 	u8 t[16] = {};
 	u8 kind = s->key.protocol;
-	if (s->key.fragment)
+	if (s->key.fragment) {
+		know_fragment(s);
 		return 1;
+	}
 	if (kind == TCP) {
 		if (load_relative(p, transport, t, 14, FROM_NETWORK_HEADER))
 			goto cut;
@@ -298,6 +331,8 @@ INLINE int read_packet(struct packet *p, struct seen *s)
 	}
 	__builtin_memcpy(&s->key.sport, t, 2);
 	__builtin_memcpy(&s->key.dport, t + 2, 2);
+	if (s->first_fragment)
+		know_fragment(s);
 	return 1;
 cut:
 	s->key.fragment = 1;
