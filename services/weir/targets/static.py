@@ -9,12 +9,8 @@ import msgspec
 from weir.errors import SettingsError
 from weir.model.control import Control, EndpointRecord, Redaction
 from weir.net.target import Target, parse_target
+from weir.targets.ledger import endpoint_key
 from weir.targets.settings import TargetsSettings
-
-
-def endpoint_key(record: EndpointRecord) -> bytes:
-    """Key on `weir.endpoints`."""
-    return f"{record.address}:{record.port}/{record.uid}".encode()
 
 
 def control_document(settings: TargetsSettings, previous: Control | None, random_key: bytes) -> Control:
