@@ -35,8 +35,7 @@ class Cluster:
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def pods(self, namespace: str, selector: str = "") -> list[dict[str, Any]]:
-        found = self.get("pods", "-n", namespace, *(("-l", selector) if selector else ()))["items"]
-        return found  # type: ignore[no-any-return]
+        return list(self.get("pods", "-n", namespace, *(("-l", selector) if selector else ()))["items"])
 
     def ready_nodes(self) -> set[str]:
         nodes = self.get("nodes")["items"]

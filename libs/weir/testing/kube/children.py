@@ -16,7 +16,7 @@ _STARTER = ThreadPoolExecutor(1, thread_name_prefix="starter")
 
 
 class Child:
-    """One program with its log file; `start` may be called again after `stop` or `kill`."""
+    """One program with its log file; after `stop` or `kill` it is as before `start`, which may be called again."""
 
     def __init__(self, name: str, log: Path) -> None:
         self.name = name
@@ -47,12 +47,15 @@ class Child:
             try:
                 self.process.wait(timeout_s)
             except subprocess.TimeoutExpired:
-                self.kill()
+                self.process.kill()
+                self.process.wait()
+            self.process = None
 
     def kill(self) -> None:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+            self.process = None
 
     def tail(self, size: int = 2000) -> str:
         return self.log.read_text(errors="replace")[-size:] if self.log.exists() else "(no log)"

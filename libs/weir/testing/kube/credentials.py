@@ -39,7 +39,9 @@ class Credentials:
         authority.cert_pem.write_to_path(str(self.ca_file))
         server = authority.issue_cert(*dict.fromkeys((self._address, *API_NAMES)))
         _write(server, self.api_certificate, self.api_key)
-        client = authority.issue_cert(common_name="kube-apiserver", organization_name="system:masters")
+        # A name besides, though nobody reads it: Go refuses a certificate whose list of names is empty.
+        name = "kube-apiserver"
+        client = authority.issue_cert(name, common_name=name, organization_name="system:masters")
         _write(client, self.client_certificate, self.client_key)
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.accounts_key.write_bytes(
