@@ -27,10 +27,16 @@ pytestmark = [
 
 
 class Everything:
-    generation = version = 0
+    generation = revision = version = 0
 
     def decide(self, flow, node, ts_ns):
         return Decision(flow)
+
+    def unsettled(self, flow, ts_ns):
+        return False
+
+    def excused(self, flow, promise, ts_ns):
+        return False
 
 
 async def segments_of(path):

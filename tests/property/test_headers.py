@@ -36,7 +36,7 @@ SMALL = st.binary(max_size=60)
 class Rule:
     """Decides by the ports: some flows pass whole, some as an outline, some not at all."""
 
-    generation = 0
+    generation = revision = 0
 
     def __init__(self) -> None:
         self.version = 0
@@ -47,6 +47,12 @@ class Rule:
             return Decision(flow, Drop.NOT_TARGETED)
         fields = {name: getattr(flow, name) for name in ("scope", "protocol", "src", "sport", "dst", "dport")}
         return Decision(DirectedFlow(**fields, outline=kind == 1))
+
+    def unsettled(self, flow: DirectedFlow, ts_ns: int) -> bool:
+        return False
+
+    def excused(self, flow: DirectedFlow, promise: packets.Promise, ts_ns: int) -> bool:
+        return False
 
 
 @st.composite

@@ -9,6 +9,9 @@ once for each directed flow and remembers the answer. It knows no clock and no t
     filter.dropped{reason}      packets that were not, by `Drop`
     filter.tunnel               packets that were found inside a tunnel and counted as themselves
     filter.flows_forgotten      directed flows whose cached decision and owner went because there were too many
+    filter.leaked{reason}       packets with payload that their source had promised to keep back, by `Drop` or `bare`
+    filter.tallies              totals of directed flows that were passed on
+    filter.tallies_dropped{reason}  totals that were not, by `Drop` or `wanted_whole` (its packets are passed)
     lost.filter.fragments       fragments whose datagram was never completed
 
 At all times packets = segments + all that was dropped. A fragment counts as dropped (`fragment_held`) when it comes;
@@ -24,7 +27,7 @@ import msgspec
 
 from weir.model.counts import Counts
 from weir.model.flow import DirectedFlow
-from weir.model.packets import PacketBlock
+from weir.model.packets import PacketBlock, Promise
 from weir.model.segments import SegmentBlock
 
 
@@ -66,7 +69,7 @@ class Decision(NamedTuple):
     """What is to become of a directed flow."""
 
     flow: DirectedFlow
-    """With `sample_rate` and `outline` filled in."""
+    """With `sample_rate`, `outline` and `bare` filled in."""
     refused: Drop | None = None
 
 
@@ -79,8 +82,22 @@ class Policy(Protocol):
         ...
 
     @property
+    def revision(self) -> int:
+        """The newest of the endpoint records that are known; stamped likewise."""
+        ...
+
+    @property
     def version(self) -> int:
         """Rises whenever an answer may have changed; engines then ask again, flow by flow."""
+        ...
+
+    def unsettled(self, flow: DirectedFlow, ts_ns: int) -> bool:
+        """Whether the answer on a flow (seen at `ts_ns`) is worth waiting for."""
+        ...
+
+    def excused(self, flow: DirectedFlow, promise: Promise, ts_ns: int) -> bool:
+        """Whether a source may have passed payload of a flow that is not wanted whole, in spite of its promise: the
+        answer changed a moment ago, or it cannot know better."""
         ...
 
     def decide(self, flow: DirectedFlow, node: str, ts_ns: int) -> Decision:
@@ -105,6 +122,20 @@ class EngineLimits(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of an encoded segment block; packets beyond are dropped (`block_full`)."""
 
 
+class Passage(Protocol):
+    """A packet block on its way through an engine. Blocks of one ring go through one after the other."""
+
+    @property
+    def waits(self) -> tuple[DirectedFlow, int]:
+        """After `go` gave None: the flow that is not settled, and when its packet was seen."""
+        ...
+
+    def go(self) -> list[SegmentBlock] | None:
+        """Go on to the end, or to a packet (or total) of a flow that is not settled: then None, and nothing of the
+        block is given out yet."""
+        ...
+
+
 class HeaderEngine(Protocol):
     counts: Counts
 
@@ -112,8 +143,12 @@ class HeaderEngine(Protocol):
         """What it remembers: `flows`, `fragments` (datagrams that are incomplete) and `fragment_bytes`."""
         ...
 
+    def passage(self, block: PacketBlock, partition: int, offset: int) -> Passage:
+        """Begin with `block`, which lay at `partition` and `offset` of `weir.packets`."""
+        ...
+
     def segments(self, block: PacketBlock, partition: int, offset: int) -> list[SegmentBlock]:
-        """What `block`, which lay at `partition` and `offset` of `weir.packets`, holds for each shard.
+        """What `block` holds for each shard, decided by what is known now.
 
         At most one segment block for each shard. Blocks without segments pass the ring's clock on; they are left out
         while the last one of this ring for that shard is younger than half a second, unless the ring ends or lost

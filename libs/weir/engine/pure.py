@@ -9,7 +9,7 @@ a property test holds them to.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 from weir.engine.api import Decision, Drop, EngineLimits, Policy
@@ -17,6 +17,7 @@ from weir.engine.fragments import Fragments, Joined
 from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, FrameTuple, frames
 from weir.engine.headers import Headers, Piece, read_headers
 from weir.engine.shard import FLOW_BYTES, Row, ShardBuilder, frame_link, scope_of, segment_block, shard_of
+from weir.engine.tallies import totals
 from weir.model.counts import Counts
 from weir.model.flow import TCP, DirectedFlow
 from weir.model.packets import LINKTYPE_ETHERNET, LINKTYPE_RAW, PacketBlock
@@ -28,6 +29,7 @@ OWNERSHIP_NS = 1_000_000_000
 """How long an interface owns a directed flow after its last packet: short, because interfaces fail."""
 PASS_ON_NS = 500_000_000
 """How old the last block of a ring for a shard must be before an empty one passes the clock on."""
+FOREVER_NS = 1 << 63
 MAX_JOINS = 4
 """Fragments within fragments (of tunnels), as with `headers.MAX_TUNNELS`."""
 
@@ -45,11 +47,13 @@ _PORTS = struct.Struct("!HH")
 class _Known:
     """A directed flow: what was decided, and who owns it."""
 
-    __slots__ = ("decision", "last_ns", "owner", "shard", "version")
+    __slots__ = ("decision", "flow", "last_ns", "owner", "shard", "version")
 
-    def __init__(self) -> None:
+    def __init__(self, flow: DirectedFlow, shard: int) -> None:
+        self.flow = flow
+        """As it is asked about."""
         self.decision: Decision
-        self.shard = 0
+        self.shard = shard
         self.version = -1
         self.owner = 0
         self.last_ns = 0
@@ -72,11 +76,19 @@ _Hit = tuple[Callable[[Row], None], int, _Known]
 class _Work:
     """One packet block under way."""
 
-    __slots__ = ("block", "builders", "extra", "hits", "known", "out_link", "refused", "source_end")
+    __slots__ = (
+        "block", "builders", "extra", "hits", "known", "origin", "out_link", "pending", "refused", "source_end",
+        "waits",
+    )
 
-    def __init__(self, block: PacketBlock, known: dict[bytes, _Known], shards: int) -> None:
+    def __init__(self, block: PacketBlock, known: dict[bytes, _Known], shards: int, origin: tuple[int, int]) -> None:
         self.block = block
         self.known = known
+        self.origin = origin
+        self.waits: tuple[DirectedFlow, int] | None = None
+        """The flow that is not settled, and when it was seen."""
+        self.pending: tuple[int, int, int, Headers, _Frame]
+        """Its packet, as `_place` takes it."""
         self.builders = [ShardBuilder() for _ in range(shards)]
         self.hits: dict[bytes, _Hit] = {}
         self.refused: dict[Drop, list[Row]] = {}
@@ -105,6 +117,28 @@ class _Frame(NamedTuple):
     wire: int
     made: bool
     """It is not in the block's data: joined from fragments, or given a link header."""
+    joined: bool
+
+
+class PurePassage:
+    """See `weir.engine.api.Passage`."""
+
+    def __init__(self, engine: PureHeaderEngine, work: _Work, *, patient: bool) -> None:
+        self._work = work
+        self._steps = engine.steps(work, patient=patient)
+
+    @property
+    def waits(self) -> tuple[DirectedFlow, int]:
+        assert self._work.waits is not None
+        return self._work.waits
+
+    def go(self) -> list[SegmentBlock] | None:
+        try:
+            next(self._steps)
+        except StopIteration as done:
+            made: list[SegmentBlock] = done.value
+            return made
+        return None
 
 
 class PureHeaderEngine:
@@ -122,7 +156,10 @@ class PureHeaderEngine:
         self._fragments = Fragments(self._limits)
         self._known: dict[tuple[str, str], dict[bytes, _Known]] = {}
         self._flows = 0
+        self._rings: dict[str, set[int]] = {}
+        """By node the rings that have not ended."""
         self._version = -1
+        self._patient = False
         self._passed: dict[tuple[str, int], tuple[int, list[int]]] = {}
 
     def held(self) -> dict[str, int]:
@@ -130,20 +167,75 @@ class PureHeaderEngine:
             "flows": self._flows, "fragments": len(self._fragments), "fragment_bytes": self._fragments.held_bytes,
         }
 
+    def passage(self, block: PacketBlock, partition: int, offset: int) -> PurePassage:
+        return PurePassage(self, self._begin(block, partition, offset), patient=True)
+
     def segments(self, block: PacketBlock, partition: int, offset: int) -> list[SegmentBlock]:
+        made = PurePassage(self, self._begin(block, partition, offset), patient=False).go()
+        assert made is not None
+        return made
+
+    def _begin(self, block: PacketBlock, partition: int, offset: int) -> _Work:
+        self._lives(block)
+        known = self._known.setdefault((block.node, block.scope), {})
+        return _Work(block, known, self._shards, (partition, offset))
+
+    def steps(self, work: _Work, *, patient: bool) -> Generator[None, None, list[SegmentBlock]]:
+        """All of the work; with a pause, if it is patient, wherever a flow is not settled."""
+        block = work.block
         self._version = self._policy.version
-        work = _Work(block, self._known.setdefault((block.node, block.scope), {}), self._shards)
-        read = self._read(work)
-        count = max(block.count, 0)
-        self.counts.add("filter.packets", count)
-        self._drop(Drop.MALFORMED_BLOCK, count - read)
-        self._fragments.expire((block.node, block.ring), block.clock_ns)
+        self._patient = patient
+        if block.layout == "tallies":
+            yield from self._tally(work)
+        else:
+            yield from self._packets(work)
+        self._fragments.expire((block.node, block.ring), FOREVER_NS if block.end else block.clock_ns)
         self.counts.lose("filter.fragments", self._fragments.lost)
         self._fragments.lost = 0
+        made = self._finish(work)
         self._bound()
-        return self._finish(work, partition, offset)
+        if block.end:
+            self._ends(block)
+        return made
 
-    def _read(self, work: _Work) -> int:
+    def _pause(self, work: _Work) -> Generator[None]:
+        """Let others go on; afterwards other answers may hold."""
+        yield
+        work.waits = None
+        self._version = self._policy.version
+        self._patient = True
+
+    def _tally(self, work: _Work) -> Generator[None]:
+        """Put totals of directed flows into their shards."""
+        policy, block = self._policy, work.block
+        flow_bytes = self._flow_bytes(block)
+        for total in totals(block):
+            if isinstance(total, Drop):
+                self.counts.add("filter.tallies_dropped", 1, total)
+                continue
+            flow = total.flow
+            while self._patient and policy.unsettled(flow, total.last_ns):
+                work.waits = flow, total.last_ns
+                yield from self._pause(work)
+            decided, refused = policy.decide(flow, block.node, total.last_ns)
+            builder = work.builders[shard_of(flow, self._shards)]
+            if refused is None and not decided.outline:
+                self.counts.add("filter.tallies_dropped", 1, "wanted_whole")
+            elif refused is not None:
+                self.counts.add("filter.tallies_dropped", 1, refused)
+            elif builder.overhead(flow_bytes) > self._limits.segment_bytes - flow_bytes:
+                self.counts.add("filter.tallies_dropped", 1, Drop.BLOCK_FULL)
+            else:
+                builder.tallies.append(total.tally(builder.flow_index(decided)))
+                self.counts.add("filter.tallies")
+
+    def _packets(self, work: _Work) -> Generator[None]:
+        count = max(work.block.count, 0)
+        read = yield from self._read(work)
+        self.counts.add("filter.packets", count)
+        self._drop(Drop.MALFORMED_BLOCK, count - read)
+
+    def _read(self, work: _Work) -> Generator[None, None, int]:
         """Go through the packets; answers how many there were."""
         data, hits = work.block.data, work.hits
         unpack = _SHORT_CUT.unpack_from
@@ -170,6 +262,9 @@ class PureHeaderEngine:
                         ))
                         continue
             drop = self._general(work, index, frame)
+            while work.waits is not None:
+                yield from self._pause(work)
+                drop = self._place(work, *work.pending)
             if drop is not None:
                 self._drop(drop)
         for reason, refused in work.refused.items():
@@ -183,7 +278,7 @@ class PureHeaderEngine:
             return Drop.NOT_IP
         data: Buffer = work.block.data
         head = _missing_header(data, at, captured, link, work.out_link, tag)
-        made = head is not None
+        made, whole = head is not None, True
         if head is not None:
             prefix, skip = head
             data = prefix + bytes(data[at + skip : at + captured])
@@ -199,14 +294,14 @@ class PureHeaderEngine:
                 prefix = synthetic_header(work.out_link, found.ip.version)
             else:
                 prefix = bytes(data[at : found.ip.at])
-            data, at, made = prefix + joined.packet, 0, True
+            data, at, made, whole = prefix + joined.packet, 0, True, False
             captured = wire = len(data)
             found = read_headers(work.out_link, data, 0, captured, wire)
         if isinstance(found, Drop):
             return found
         if isinstance(found, Piece):
             return Drop.FRAGMENT_REFUSED
-        return self._place(work, index, ts_ns, interface, found, _Frame(data, at, captured, wire, made))
+        return self._place(work, index, ts_ns, interface, found, _Frame(data, at, captured, wire, made, not whole))
 
     def _join(
         self, work: _Work, ts_ns: int, interface: int, data: Buffer, end: int, piece: Piece
@@ -220,26 +315,33 @@ class PureHeaderEngine:
         self, work: _Work, index: int, ts_ns: int, interface: int, found: Headers, frame: _Frame
     ) -> Drop | None:
         """Ask whether the packet is wanted, and put its row into its shard."""
-        if found.tunnels:
-            self.counts.add("filter.tunnel")
         key = found.src + found.dst + _PORTS.pack(found.sport, found.dport)
         if found.kind != TCP:
             # An ICMP error takes another way than the packets it is about: it has an owner of its own.
             key += bytes((found.protocol, found.kind))
         known = self._flow(work, key, found, ts_ns)
+        if known is None:
+            work.pending = index, ts_ns, interface, found, frame
+            return None
         if interface and not known.owned_by(interface, ts_ns):
             return Drop.DUPLICATE
+        if found.tunnels:
+            self.counts.add("filter.tunnel")
         flow, refused = known.decision
         short = self._short_cut and len(key) == _SHORT_CUT_KEY
         if refused is not None:
-            if short:
+            if work.block.promise:
+                self._look_for_leak(work.block, found, frame, known, ts_ns)
+            elif short:
                 work.hits[key] = work.refused.setdefault(refused, []).append, 0, known
             return refused
         length, payload_len = frame.captured, found.payload_len
         if flow.outline:
-            if not _opening(found):
+            if not _opening(found, flow.bare):
+                if work.block.promise:
+                    self._look_for_leak(work.block, found, frame, known, ts_ns)
                 return Drop.OUTLINE
-            if DNS_PORT not in (found.sport, found.dport):
+            if flow.bare or DNS_PORT not in (found.sport, found.dport):
                 length, payload_len = found.payload_at - frame.at, 0
         builder = work.builders[known.shard]
         flow_index = builder.flow_index(flow)
@@ -256,42 +358,76 @@ class PureHeaderEngine:
             work.hits[key] = builder.rows.append, flow_index, known
         return None
 
-    def _flow(self, work: _Work, key: bytes, found: Headers, ts_ns: int) -> _Known:
-        """What is known of the packet's directed flow; decided now if it is new or if an answer may have changed."""
+    def _flow(self, work: _Work, key: bytes, found: Headers, ts_ns: int) -> _Known | None:
+        """What is known of the packet's directed flow; decided now if it is new or if an answer may have changed. None
+        if it is not settled."""
         known = work.known.get(key)
         if known is None:
-            known = work.known[key] = _Known()
-            self._flows += 1
-        if known.version != self._version:
             flow = DirectedFlow(
                 scope=scope_of(work.block, found.src, found.dst), protocol=found.protocol,
                 src=found.src, sport=found.sport, dst=found.dst, dport=found.dport,
             )
-            known.decision = self._policy.decide(flow, work.block.node, ts_ns)
-            known.shard = shard_of(flow, self._shards)
+            known = work.known[key] = _Known(flow, shard_of(flow, self._shards))
+            self._flows += 1
+        if known.version != self._version:
+            if self._patient and self._policy.unsettled(known.flow, ts_ns):
+                work.waits = known.flow, ts_ns
+                return None
+            known.decision = self._policy.decide(known.flow, work.block.node, ts_ns)
             known.version = self._version
         return known
 
-    def _finish(self, work: _Work, partition: int, offset: int) -> list[SegmentBlock]:
+    def _look_for_leak(
+        self, block: PacketBlock, found: Headers, frame: _Frame, known: _Known, ts_ns: int
+    ) -> None:
+        """Count payload that should not have come this far. What a kernel filter cannot judge is no leak: the insides
+        of tunnels, and fragments."""
+        flow, refused = known.decision
+        if not found.payload_wire or found.tunnels or frame.joined or _opening(found, flow.bare):
+            return
+        if refused is Drop.SAMPLED_OUT or (flow.bare and block.promise == "outline"):
+            return
+        if not self._policy.excused(known.flow, block.promise, ts_ns):
+            self.counts.add("filter.leaked", 1, refused or ("bare" if flow.bare else Drop.OUTLINE))
+
+    def _flow_bytes(self, block: PacketBlock) -> int:
+        return FLOW_BYTES + len((block.scope or block.node).encode())
+
+    def _finish(self, work: _Work) -> list[SegmentBlock]:
         block, source = work.block, work.source()
         due = self._due(block)
         limit = self._limits.segment_bytes
-        flow_bytes = FLOW_BYTES + len((block.scope or block.node).encode())
+        flow_bytes = self._flow_bytes(block)
         made: list[SegmentBlock] = []
+        if block.layout == "tallies":
+            source = b""
         for shard, built in enumerate(work.builders):
-            if len(source) + built.overhead(flow_bytes) > limit:
+            if built.rows and len(source) + built.overhead(flow_bytes) > limit:
                 self._drop(Drop.BLOCK_FULL, built.cut_to(limit, flow_bytes))
             self.counts.add("filter.segments", len(built.rows))
-            if not (built.rows or due[shard]):
+            if not (built.rows or built.tallies or due[shard]):
                 continue
             made.append(
                 segment_block(
-                    built, block, source, shard=shard, shards=self._shards, origin=(partition, offset),
-                    generation=self._policy.generation,
+                    built, block, source, shard=shard, shards=self._shards, origin=work.origin,
+                    generation=self._policy.generation, revision=self._policy.revision,
                 )
             )
         self._pass_on(block, [m.shard for m in made])
         return made
+
+    def _lives(self, block: PacketBlock) -> None:
+        self._rings.setdefault(block.node, set()).add(block.ring)
+
+    def _ends(self, block: PacketBlock) -> None:
+        """Forget the flows of a node whose last ring ended."""
+        rings = self._rings.get(block.node, set())
+        rings.discard(block.ring)
+        if rings:
+            return
+        self._rings.pop(block.node, None)
+        for place in [place for place in self._known if place[0] == block.node]:
+            self._flows -= len(self._known.pop(place))
 
     def _due(self, block: PacketBlock) -> list[bool]:
         """For each shard: whether it must hear of this block even if nothing in it concerns the shard."""
@@ -324,6 +460,8 @@ class PureHeaderEngine:
             self._flows = 0
         if len(self._passed) > self._limits.rings:
             self._passed.clear()
+        if len(self._rings) > self._limits.rings:
+            self._rings.clear()
 
 
 def _missing_header(
@@ -340,8 +478,8 @@ def _missing_header(
     return None
 
 
-def _opening(found: Headers) -> bool:
-    """What an outline lets through: openings and closings, DNS, and ICMP errors."""
+def _opening(found: Headers, bare: bool) -> bool:
+    """What an outline lets through: openings and closings, and unless it is a bare one DNS and ICMP errors."""
     if found.kind == TCP and found.flags & (SYN | FIN | RST):
         return True
-    return found.kind != found.protocol or DNS_PORT in (found.sport, found.dport)
+    return not bare and (found.kind != found.protocol or DNS_PORT in (found.sport, found.dport))

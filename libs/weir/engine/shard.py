@@ -8,7 +8,7 @@ from zlib import crc32
 
 from weir.model.flow import DirectedFlow
 from weir.model.packets import LINKTYPE_BY_HATYPE, LINKTYPE_ETHERNET, PacketBlock
-from weir.model.segments import SegmentBlock
+from weir.model.segments import SegmentBlock, Tally
 
 Row = tuple[int, int, int, int, int, int, int, int, int, int, int, int, int]
 """One segment: the columns of `SegmentBlock` in their order, with offsets into the builder's source."""
@@ -46,11 +46,12 @@ def shard_of(flow: DirectedFlow, shards: int) -> int:
 class ShardBuilder:
     """Collects the rows of one shard. The source is the packet block's data, with what was joined or made behind it."""
 
-    __slots__ = ("_places", "flows", "rows", "trimmed")
+    __slots__ = ("_places", "flows", "rows", "tallies", "trimmed")
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
         self.flows: list[DirectedFlow] = []
+        self.tallies: list[Tally] = []
         self._places: dict[DirectedFlow, int] = {}
         self.trimmed = False
         """Some frame was cut: the source holds bytes that must not travel."""
@@ -91,6 +92,7 @@ def segment_block(
     shards: int,
     origin: tuple[int, int],
     generation: int,
+    revision: int,
 ) -> SegmentBlock:
     """The block of one shard.
 
@@ -117,6 +119,8 @@ def segment_block(
         origin_partition=origin[0],
         origin_offset=origin[1],
         generation=generation,
+        revision=revision,
+        tallies=built.tallies,
         clock_ns=block.clock_ns,
         end=block.end,
         lost=block.lost,

@@ -8,6 +8,7 @@ from typing import Any
 from weir.engine.api import Decision, Drop
 from weir.engine.pure import PureHeaderEngine
 from weir.model.flow import DirectedFlow
+from weir.model.packets import Promise
 from weir.model.segments import ACK, PSH
 from weir.testing.packets import Seen, Segment, block, ethernet, ipv4, rows, tcp
 
@@ -17,10 +18,15 @@ A4, B4, A6, B6 = "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2"
 class Want:
     """A policy made by hand."""
 
-    def __init__(self, *, outline: bool = False, refused: Drop | None = None) -> None:
+    def __init__(self, *, outline: bool = False, bare: bool = False, refused: Drop | None = None) -> None:
         self.generation = 4
+        self.revision = 0
         self.version = 0
-        self.outline = outline
+        self.waiting = False
+        """No answer is settled."""
+        self.excuses = False
+        self.outline = outline or bare
+        self.bare = bare
         self.refused = refused
         self.asked: list[tuple[DirectedFlow, str, int]] = []
 
@@ -28,9 +34,15 @@ class Want:
         self.asked.append((flow, node, ts_ns))
         decided = DirectedFlow(
             scope=flow.scope, protocol=flow.protocol, src=flow.src, sport=flow.sport, dst=flow.dst, dport=flow.dport,
-            sample_rate=0.5, outline=self.outline,
+            sample_rate=0.5, outline=self.outline, bare=self.bare,
         )
         return Decision(decided, self.refused)
+
+    def unsettled(self, flow: DirectedFlow, ts_ns: int) -> bool:
+        return self.waiting
+
+    def excused(self, flow: DirectedFlow, promise: Promise, ts_ns: int) -> bool:
+        return self.excuses
 
 
 def request(payload: bytes = b"GET /", *, sport: int = 40000, seq: int = 5, flags: int = PSH | ACK) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from weir.bus.api import Received, Record
@@ -11,19 +11,24 @@ from weir.directory.selector import Selector
 from weir.engine.api import EngineLimits
 from weir.engine.select import header_engine
 from weir.errors import SettingsError
+from weir.filter.hold import Hold
 from weir.filter.policy import FilterPolicy
 from weir.filter.settings import FilterSettings
 from weir.model.control import OUTLINE, Control, EndpointRecord
 from weir.model.counts import Counts
+from weir.model.segments import SegmentBlock
 from weir.net.target import Target, parse_target
 
 
 class FilterCore:
-    """One instance of filter. Raises SettingsError for an `exclude` that is no ADDRESS:PORT."""
+    """One instance of filter. Raises SettingsError for an `exclude` that is no ADDRESS:PORT.
+
+    `now_ns` is the time at which something became known; `now_s` is of a clock that never jumps.
+    """
 
     def __init__(self, settings: FilterSettings, *, shards: int, counts: Counts) -> None:
         self._directory = Directory()
-        self.policy = FilterPolicy(self._directory, excluded=excluded(settings.exclude), sticky=settings.sticky)
+        self.policy = FilterPolicy(self._directory, own=own_ends(settings.exclude), sticky=settings.sticky)
         limits = EngineLimits(
             flows=settings.flows,
             fragment_ns=int(settings.fragments_s * 1e9),
@@ -31,19 +36,44 @@ class FilterCore:
             fragment_bytes=settings.fragments_bytes,
         )
         self.engine = header_engine(self.policy, shards=shards, limits=limits, counts=counts)
+        self.hold = Hold(
+            self.engine, self.policy, hold_ns=int(settings.hold_s * 1e9), max_bytes=settings.hold_bytes, counts=counts
+        )
 
-    def configure(self, control: Any, endpoints: Iterable[tuple[bytes, Any]]) -> None:
+    def configure(self, control: Any, endpoints: Iterable[tuple[bytes, Any]] = (), now_ns: int = 0) -> None:
         """What holds from the next block on; values of other types (undecodable ones) count as absent."""
-        self.policy.adopt(control if isinstance(control, Control) else OUTLINE)
-        self._directory.follow((key, record) for key, record in endpoints if isinstance(record, EndpointRecord))
+        self.learn(endpoints, now_ns)
+        self.policy.adopt(control if isinstance(control, Control) else OUTLINE, now_ns)
 
-    def step(self, received: Received) -> list[Record]:
-        """What one packet block makes."""
-        blocks = self.engine.segments(received.value, received.partition, received.offset)
-        return [Record(str(block.shard).encode(), block, block.shard) for block in blocks]
+    def learn(self, changes: Iterable[tuple[bytes, Any]], now_ns: int = 0) -> None:
+        """What changed of the endpoints; None for what is gone."""
+        self.policy.learn(
+            ((key, record if isinstance(record, EndpointRecord) else None) for key, record in changes), now_ns
+        )
+
+    def step(self, received: Received, now_s: float = 0.0) -> list[Record]:
+        """What one packet block makes, and what waited for its time to pass."""
+        return records(self.hold.take(received, now_s))
+
+    def release(self, silent_before_s: float | None = None) -> list[Record]:
+        """What need not wait any longer: its flows are settled, or its ring has been silent since then."""
+        return records(self.hold.release(silent_before_s))
+
+    @property
+    def leaks(self) -> int:
+        """Packets so far whose payload their source had promised to keep back."""
+        return sum(n for name, n in self.engine.counts.items() if name.startswith("filter.leaked{"))
+
+    def drain(self) -> list[Record]:
+        """All that waits, decided by what is known."""
+        return records(self.hold.drain())
 
 
-def excluded(texts: Iterable[str]) -> Selector:
+def records(blocks: Sequence[SegmentBlock]) -> list[Record]:
+    return [Record(str(block.shard).encode(), block, block.shard) for block in blocks]
+
+
+def own_ends(texts: Iterable[str]) -> Selector:
     """The listeners whose conversations are weir's own."""
     return Selector([_listener(text) for text in texts])
 

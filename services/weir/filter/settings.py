@@ -32,6 +32,20 @@ class FilterSettings(msgspec.Struct, frozen=True, kw_only=True):
             "is known holds.",
         ),
     ] = 10.0
+    hold_s: Annotated[
+        float,
+        Meta(
+            ge=0, le=60,
+            description="Seconds (of packet time) that packets wait for an address of a pod range that is not known "
+            "yet; the first packets of a new pod come before its name.",
+        ),
+    ] = 5.0
+    hold_bytes: Annotated[
+        int,
+        Meta(
+            ge=1 << 20, le=8 << 30, description="Bytes of packets that may wait so; beyond, the oldest go on unnamed."
+        ),
+    ] = 64 << 20
     fragments_bytes: Annotated[
         int, Meta(ge=65_536, le=1 << 30, description="Bytes of fragments that may wait for the others.")
     ] = 4 << 20

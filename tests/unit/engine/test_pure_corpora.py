@@ -13,7 +13,7 @@ from weir.engine.frames import frames
 from weir.engine.pure import PureHeaderEngine
 from weir.errors import SourceError
 from weir.model.flow import DirectedFlow, address_text
-from weir.model.packets import PacketBlock
+from weir.model.packets import PacketBlock, Promise
 from weir.net.pcapfile import CaptureFile
 from weir.testing.packets import rows
 
@@ -28,10 +28,17 @@ pytestmark = [
 
 class All:
     generation = 0
+    revision = 0
     version = 0
 
     def decide(self, flow: DirectedFlow, node: str, ts_ns: int) -> Decision:
         return Decision(flow)
+
+    def unsettled(self, flow: DirectedFlow, ts_ns: int) -> bool:
+        return False
+
+    def excused(self, flow: DirectedFlow, promise: Promise, ts_ns: int) -> bool:
+        return False
 
 
 def captures(folder: str) -> list[Path]:
