@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
     def parse(self) -> argparse.Namespace:
         """The arguments; SettingsError for a mistake."""
         self._check_options()
-        args, rest = self.parse_known_args(list(self.words))
+        args, rest = self.parse_known_intermixed_args(list(self.words))
         if rest:
             raise SettingsError(f"{self.prog} takes no {rest[0]!r}", hint=f"`{self.prog} --help` shows what it takes")
         return args

@@ -6,14 +6,18 @@ import argparse
 import contextlib
 import ipaddress
 import os
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import aiohttp
 import msgspec
+from yarl import URL
 
 from weir.cli.args import Parser
+from weir.cli.render.text import safe
 from weir.errors import HubError, SettingsError
 from weir.runtime.process import data_dir
 from weir.runtime.settings import RuntimeSettings
@@ -26,28 +30,33 @@ TOKEN_FILE = "hub.token"
 def add_hub(parser: Parser) -> None:
     group = parser.add_argument_group("which hub")
     group.add_argument(
-        "--hub", default=os.environ.get("WEIR_HUB", DEFAULT), metavar="URL",
-        help=f"where the hub is; the URL that `weir up` prints, token included, does (or WEIR_HUB) [{DEFAULT}]",
+        "--hub", default=os.environ.get("WEIR_HUB", ""), metavar="URL",
+        help="where the hub is; the URL that `weir up` prints, token included, does (or WEIR_HUB) [the one that runs "
+        f"at {DEFAULT}, else the installation in the cluster of the kubeconfig]",
     )
-    group.add_argument("--token", help="the hub's token (or WEIR_TOKEN; else this user's own hub is tried)")
+    group.add_argument("--token", help="the hub's token (or WEIR_TOKEN; else it is looked up: this user's own hub's "
+                       "file, or the installation's Secret)")
     group.add_argument(
-        "--instance", default=os.environ.get("WEIR_INSTANCE", "weir"), metavar="NAME",
-        help="installation whose token file is read [weir]",
+        "--instance", default=os.environ.get("WEIR_INSTANCE", ""), metavar="NAME",
+        help="which installation, if there are several: NAME or NAMESPACE/NAME (or WEIR_INSTANCE)",
     )
+    group.add_argument("--context", default="", metavar="C", help="context of the kubeconfig; goes to the cluster")
+    group.add_argument("--kubeconfig", default="", metavar="FILE", help="another kubeconfig; goes to the cluster")
 
 
 def address(args: argparse.Namespace) -> tuple[str, str]:
     """Base URL without a slash at its end, and token."""
+    hub = args.hub or DEFAULT
     try:
-        parts = urlsplit(args.hub if "//" in args.hub else f"http://{args.hub}")
+        parts = urlsplit(hub if "//" in hub else f"http://{hub}")
         named = bool(parts.hostname) and parts.port != 0
     except ValueError:
         named = False
     if not named or parts.scheme not in ("http", "https"):
-        raise SettingsError(f"--hub {args.hub!r} is no address of a hub", hint=f"for example {DEFAULT}")
+        raise SettingsError(f"--hub {hub!r} is no address of a hub", hint=f"for example {DEFAULT}")
     token = args.token or next(iter(parse_qs(parts.query).get("token", [])), "") or os.environ.get("WEIR_TOKEN", "")
     if not token and _is_here(parts.hostname or ""):
-        token = _own_token(args.instance)
+        token = _own_token(args.instance.rpartition("/")[2] or "weir")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", token
 
 
@@ -68,7 +77,8 @@ def _own_token(instance: str) -> str:
 
 
 class Hub:
-    """One hub, with everything that can go wrong as a `HubError`."""
+    """One hub, with everything that can go wrong as a `HubError`, and what it finds wrong with a rule or a filter as a
+    `SettingsError`."""
 
     def __init__(self, base: str, token: str, session: aiohttp.ClientSession) -> None:
         self.base = base
@@ -76,9 +86,21 @@ class Hub:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     async def get(self, path: str, params: dict[str, str] | None = None) -> Any:
+        return await self._ask("GET", path, params=params)
+
+    async def post(self, path: str, body: Any) -> Any:
+        return await self._ask("POST", path, json=body)
+
+    async def put(self, path: str, body: Any) -> Any:
+        return await self._ask("PUT", path, json=body)
+
+    async def delete(self, path: str) -> Any:
+        return await self._ask("DELETE", path)
+
+    async def _ask(self, method: str, path: str, **more: Any) -> Any:
         try:
-            async with self._session.get(
-                self.base + path, params=params, headers=self._headers, timeout=ANSWER
+            async with self._session.request(
+                method, URL(self.base + path, encoded=True), headers=self._headers, timeout=ANSWER, **more
             ) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -97,6 +119,8 @@ class Hub:
             ) as socket:
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
+            # The refusal's words are lost in a handshake; the same question without one is refused alike.
+            await self._ask("GET", "/api/v1/tail?" + urlencode(params))
             self._check(error.status, b"{}")
             raise self._stranger() from error
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -115,6 +139,8 @@ class Hub:
                 told = {}
             said = f": {told['error']}" if told.get("error") else ""
             hint = told.get("hint") or "is this the address of a hub? name it with --hub URL"
+            if status in (400, 404, 409) and told.get("error"):
+                raise SettingsError(safe(str(told["error"])), hint=safe(str(told.get("hint", ""))))
             raise HubError(f"the hub at {self.base} answered {status}{said}", hint=str(hint))
 
     def _away(self, error: Exception) -> HubError:
@@ -130,6 +156,47 @@ class Hub:
 
 @contextlib.asynccontextmanager
 async def connect(args: argparse.Namespace) -> AsyncIterator[Hub]:
-    base, token = address(args)
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=10)) as session:
+    """The hub that is meant: the one that is named, else the one that runs here, else that of a cluster."""
+    async with contextlib.AsyncExitStack() as stack:
+        if await _in_cluster(args):
+            from weir.cli.kube.reach import reached  # half a second that a hub with an address need not cost
+
+            found = await stack.enter_async_context(reached(
+                args.kubeconfig, args.context, args.instance, args.token or os.environ.get("WEIR_TOKEN", ""), _say
+            ))
+            _say(f"using {found.installation} of {found.where}")
+            base, token = found.base, found.token
+        else:
+            base, token = address(args)
+        session = await stack.enter_async_context(
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None, connect=10))
+        )
         yield Hub(base, token, session)
+
+
+async def _in_cluster(args: argparse.Namespace) -> bool:
+    if args.hub:
+        return False
+    if args.context or args.kubeconfig:
+        return True
+    return _has_kubeconfig() and not await _answers(DEFAULT)
+
+
+def _has_kubeconfig() -> bool:
+    files = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+    return any(Path(one).is_file() for one in files.split(os.pathsep) if one)
+
+
+async def _answers(base: str) -> bool:
+    """Whether a hub runs there."""
+    with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+        async with (
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session,
+            session.get(base + "/healthz") as response,
+        ):
+            return response.status == 200 and await response.content.read(16) == b"ok\n"
+    return False
+
+
+def _say(text: str) -> None:
+    print(f"weir: {safe(text)}", file=sys.stderr)

@@ -14,8 +14,10 @@ from weir.errors import EXIT_CODES, SettingsError, WeirError
 COMMANDS: dict[str, str] = {
     "up": "capture, decode and show: everything in this one process",
     "read": "decode capture files and print what they hold; no server",
-    "tap": "follow live entries of a hub in this terminal",
-    "status": "how each process works: mode, rates, lag, losses",
+    "tap": "follow live entries in this terminal, of the pods that you name",
+    "targets": "rules: which pods payload is read of, and what that costs",
+    "why": "why the traffic of a pod is shown, or is not",
+    "status": "how each process works: mode, rates, lag, losses, leaks",
     "run": "run one or several stages, joined to the others by Kafka",
     "topics": "create the topics, or check them",
     "topology": "stages and topics, from their declarations",
@@ -29,6 +31,7 @@ examples:
   weir read capture.pcap -o json | jq .path    one entry a line
   weir up --demo                               a small demo application, captured and shown
   weir up --interface eth0 --target port:8080  decode what goes to and from port 8080
+  weir tap "checkout.*" -n prod                what pods of the cluster say, while you look
   weir run filter decode --bus.url kafka:9092  two stages of a larger installation
 """
 

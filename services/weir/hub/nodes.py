@@ -10,8 +10,8 @@ from weir.model.health import Heartbeat
 
 CAPTURED = "capture.bytes"
 """Counter of bytes that `capture` hands to the bus."""
-SHED = "lost.capture.shed"
-"""Counters that begin so count what was not captured for the ceiling's sake."""
+SHED = "lost.capture.ceiling"
+"""Counter of packets that were left out for the ceiling's sake."""
 MB = 1_000_000
 DAY_S = 86_400
 
@@ -38,7 +38,7 @@ def node_rates(beats: Iterable[Heartbeat], ceiling_bytes_per_s: float) -> list[N
             continue
         node = beat.node or beat.process
         rates[node] = rates.get(node, 0.0) + beat.rates.get(CAPTURED, 0.0)
-        if any(rate > 0 and name.startswith(SHED) for name, rate in beat.rates.items()):
+        if beat.rates.get(SHED, 0.0) > 0:
             shedding.add(node)
     return [
         node_rate(node, rate, ceiling_bytes_per_s, shed=node in shedding) for node, rate in sorted(rates.items())

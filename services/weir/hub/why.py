@@ -13,6 +13,7 @@ import msgspec
 
 from weir.archive.api import Statistics
 from weir.directory.selector import compile_targets
+from weir.hub.nodes import SHED
 from weir.hub.pods import Pod, gather
 from weir.model.control import Control, EndpointRecord, Rule
 from weir.model.health import Heartbeat
@@ -225,6 +226,11 @@ def _targeted(known: Situation, pod: Pod) -> _Told:
             "unseen", f"no capture process of weir works on {pod.node}, where it runs",
             "`weir status` lists the nodes; a taint, a node selector or a failing pod of the DaemonSet keeps it away",
         )
+    if any(beat.rates.get(SHED, 0.0) > 0 for beat in capturing):
+        return (
+            "sampled", f"{pod.node} is above its ceiling, so whole conversations are left out, its own {lately}",
+            "narrow the rules (`weir targets list`), or raise capture.ceiling_bytes_s",
+        )
     if now := _losing(known.beats):
         return "lost", f"it is targeted, and packets are being lost now: {'; '.join(now)}", "`weir status` tells more"
     if seen.handshakes:
@@ -263,7 +269,8 @@ def _nothing(known: Situation, capturing: Sequence[Heartbeat], lately: str) -> _
 def _losing(beats: Sequence[Heartbeat]) -> list[str]:
     return [
         f"{beat.process} loses {rate:,.0f} a second ({name.removeprefix('lost.')})"
-        for beat in beats for name, rate in sorted(beat.rates.items()) if name.startswith("lost.") and rate > 0
+        for beat in beats for name, rate in sorted(beat.rates.items())
+        if name.startswith("lost.") and name != SHED and rate > 0
     ]
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from weir.cli.args import Parser, one_of
 from weir.cli.client import add_hub, connect
+from weir.cli.commands.targets import rates
 from weir.cli.flags import add_common
 from weir.cli.render.text import safe, size
 
@@ -46,12 +47,21 @@ async def _health(args: argparse.Namespace) -> dict[str, Any]:
 def lines(health: dict[str, Any]) -> list[str]:
     """The document of `/api/v1/health` as text."""
     target = health["target"]
-    wanted = ", ".join(target.get("targets", [])) or "none"
-    out = [f"weir is {health['verdict']}; targets: {safe(wanted)}; archive: {safe(health.get('archive', ''))}"]
+    wanted = target.get("now") or ", ".join(target.get("targets", [])) or "nothing"
+    out = [f"weir is {health['verdict']}; targeted: {safe(wanted)}; archive: {safe(health.get('archive', ''))}"]
     out += [f"  {safe(text)}" for text in [target.get("says", ""), *health["says"]] if text]
+    if selecting := sorted({text for one in health["processes"] for text in _selecting(one)}):
+        out += [f"  selection in the kernel: {safe(text)}" for text in selecting]
+    if nodes := health.get("nodes"):
+        out += ["", *rates(nodes, "node")]
     for process in health["processes"]:
         out += ["", *_process(process)]
     return out
+
+
+def _selecting(process: dict[str, Any]) -> list[str]:
+    """How a capture process filters."""
+    return [str(process["mode"][part]) for part in ("capture.filter",) if part in process["mode"]]
 
 
 def _process(process: dict[str, Any]) -> list[str]:
