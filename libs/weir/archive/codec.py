@@ -1,7 +1,12 @@
-"""Entries as bytes: MessagePack for keeping, JSON for people. Any map can be carried."""
+"""Entries as bytes, the same for keeping and for people: JSON, with bytes as base64. Any map can be carried.
+
+JSON and not MessagePack, although that is the form on the topic: the archive's SQL reads fields out of it.
+"""
 
 from __future__ import annotations
 
+import binascii
+from base64 import b64decode
 from typing import Any
 
 import msgspec
@@ -9,16 +14,9 @@ import msgspec
 from weir.model.entry import EntryMap
 
 _json = msgspec.json.Encoder()
-_encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
-
-
-def encode_entry(entry: EntryMap) -> bytes:
-    """MessagePack of an entry; what UTF-8 or MessagePack cannot carry (lone surrogates, giant numbers) as text."""
-    try:
-        return _encoder.encode(entry)
-    except (UnicodeError, OverflowError, TypeError, ValueError):
-        return _encoder.encode(_portable(entry))
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+_packed: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder()
+_OBJECT = b"{"
 
 
 def entry_json(entry: EntryMap) -> bytes:
@@ -30,8 +28,24 @@ def entry_json(entry: EntryMap) -> bytes:
 
 
 def decode_entry(data: bytes) -> EntryMap:
+    """The entry again; of bytes only the bodies' are bytes again. Older archives have MessagePack."""
+    if data[:1] != _OBJECT:
+        packed: EntryMap = _packed.decode(data)
+        return packed
     entry: EntryMap = _decoder.decode(data)
+    for name in ("request", "response"):
+        message = entry.get(name)
+        body = message.get("body") if type(message) is dict else None
+        if type(body) is dict and "data" in body:
+            body["data"] = _bytes(body["data"])
     return entry
+
+
+def _bytes(value: Any) -> Any:
+    try:
+        return b64decode(value, validate=True)
+    except (binascii.Error, TypeError, ValueError):
+        return value
 
 
 def _portable(value: Any) -> Any:

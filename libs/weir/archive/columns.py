@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from weir.archive.codec import encode_entry
+from weir.archive.codec import entry_json
 from weir.model.entry import EntryMap
 from weir.query.row import FIELDS, row_of
 
@@ -28,7 +28,7 @@ def packed(entries: Sequence[EntryMap]) -> bytes:
     """Rows in the order of `NAMES`."""
     block = bytearray()
     for entry in entries:
-        data = encode_entry(entry)
+        data = entry_json(entry)
         block += _encoder.encode(row_of(entry))[_HEAD:]
         block += _SIZE_AND_BIN32.pack(0xCE, len(data), 0xC6, len(data))
         block += data

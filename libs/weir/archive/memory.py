@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator, Callable, Sequence
 import msgspec
 
 from weir.archive.api import PAGE_BYTES, Page, Statistics, Trimmed
-from weir.archive.codec import decode_entry, encode_entry
+from weir.archive.codec import decode_entry, entry_json
 from weir.archive.statistics import Summing
 from weir.model.entry import EntryMap
-from weir.query.match import Predicate, predicate
+from weir.query.match import entry_predicate, predicate
 from weir.query.row import Row, clean, row_of
 from weir.query.structured import Position, Query, cursor_of, position_of
 
@@ -65,7 +65,7 @@ class MemoryArchive:
     async def insert(self, entries: Sequence[EntryMap]) -> None:
         for start in range(0, len(entries), INSERT_SLICE):
             for entry in entries[start : start + INSERT_SLICE]:
-                self._keep(_Kept(row_of(entry), encode_entry(entry)))
+                self._keep(_Kept(row_of(entry), entry_json(entry)))
             self._evict(self._max_entries, self._max_bytes)
             await asyncio.sleep(0)
 
@@ -102,8 +102,9 @@ class MemoryArchive:
             self._dropped(count)
         return Trimmed(count, freed)
 
-    async def _matching(self, query: Query, wanted: Predicate) -> AsyncIterator[_Kept]:
+    async def _matching(self, query: Query) -> AsyncIterator[_Kept]:
         """Newest first; lets the loop run between slices and finds its place again by key, whatever came or went."""
+        wanted = _wanted(query)
         top = position_of(query.cursor) if query.cursor else None
         before: Order | None = (top.timestamp, top.id) if top else None
         if query.until_ns and (before is None or before[0] >= query.until_ns):
@@ -115,7 +116,7 @@ class MemoryArchive:
                 if order[0] < query.since_ns:
                     return
                 kept = self._by_id.get(order[1])
-                if kept is not None and kept.row.timestamp == order[0] and wanted(kept.row):
+                if kept is not None and kept.row.timestamp == order[0] and wanted(kept):
                     yield kept
             if not part or end <= SLICE:
                 return
@@ -125,7 +126,7 @@ class MemoryArchive:
     async def query(self, query: Query) -> Page:
         found: list[_Kept] = []
         size = 0
-        async for kept in self._matching(query, predicate(query)):
+        async for kept in self._matching(query):
             size += len(kept.data)
             if len(found) == query.limit or (found and size > self.page_bytes):
                 last = found[-1].row
@@ -141,13 +142,13 @@ class MemoryArchive:
         self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
     ) -> list[Statistics]:
         summing = Summing(group_by, bucket_ns)
-        async for kept in self._matching(msgspec.structs.replace(query, cursor=""), predicate(query)):
+        async for kept in self._matching(msgspec.structs.replace(query, cursor="")):
             summing.add(kept.row)
         return summing.groups(limit)
 
     async def count(self, query: Query) -> int:
         count = 0
-        async for _ in self._matching(msgspec.structs.replace(query, cursor=""), predicate(query)):
+        async for _ in self._matching(msgspec.structs.replace(query, cursor="")):
             count += 1
         return count
 
@@ -166,6 +167,14 @@ class MemoryArchive:
         self._by_id.clear()
         self._order.clear()
         self._bytes = 0
+
+
+def _wanted(query: Query) -> Callable[[_Kept], bool]:
+    """By its row first; only what passes is unpacked for what rows do not have."""
+    of_row, of_entry = predicate(query), entry_predicate(query)
+    if of_entry is None:
+        return lambda kept: of_row(kept.row)
+    return lambda kept: of_row(kept.row) and of_entry(decode_entry(kept.data))
 
 
 def _rank(row: Row) -> tuple[int, int, int, int]:

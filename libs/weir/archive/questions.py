@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from weir.archive.statistics import LEVELS
+from weir.query.filter.clickhouse import ENTRY
 from weir.query.row import FLOW, OK_NO, WEIGHT_UNIT
 from weir.query.sql import condition
 from weir.query.structured import Position, Query
@@ -114,6 +115,8 @@ def _matching(table: str, query: Query, known: Sequence[int]) -> tuple[str, dict
     """Rows that match, each entry once."""
     asked = condition(query)
     parameters = dict(asked.parameters)
+    # A filter looks into the whole entry where it asks for what has no column.
+    columns = f"{COLUMNS}, {ENTRY}" if query.filter else COLUMNS
     plain = f"SELECT {COLUMNS} FROM {table} WHERE {asked.sql}"
     if not known:
         return plain, parameters
@@ -126,7 +129,7 @@ def _matching(table: str, query: Query, known: Sequence[int]) -> tuple[str, dict
         parameters |= {f"near_{name}": value for name, value in near.parameters.items()}
     rows = (
         f"{plain} AND {HASH} NOT IN {several} UNION ALL SELECT {COLUMNS} FROM "
-        f"(SELECT {COLUMNS} FROM {table} WHERE {HASH} IN {several} {BEST} LIMIT 1 BY id) WHERE {asked.sql}"
+        f"(SELECT {columns} FROM {table} WHERE {HASH} IN {several} {BEST} LIMIT 1 BY id) WHERE {asked.sql}"
     )
     return rows, parameters
 

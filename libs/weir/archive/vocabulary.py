@@ -32,6 +32,12 @@ _CALLS = frozenset({
     "count", "sum", "sumIf", "hasAny", "max", "intDiv", "position", "quantilesExactWeightedIf", "toInt64", "toString",
     "toUInt128", "toUnixTimestamp", "toUnixTimestamp64Nano", "fromUnixTimestamp64Nano", "cityHash64", "version",
     "timezone",
+    # filters
+    "JSONExtract", "JSONExtractString", "JSONExtractInt", "JSONExtractFloat", "JSONExtractBool", "JSONExtractKeys",
+    "JSONHas", "Map", "if", "concat", "startsWith", "endsWith", "match", "lengthUTF8", "length", "array", "has",
+    "arrayExists", "arrayAll", "arrayFilter", "arrayMap", "arrayElement", "arrayDistinct", "indexOf", "mapKeys",
+    "mapContains", "mapFromArrays", "splitByChar", "substring", "trimBoth", "tryBase64Decode", "unhex", "negate",
+    "abs", "toFloat64", "intDivOrZero", "moduloOrZero",
     # the schema
     "now", "toStartOfHour", "CODEC", "Delta", "T64", "ZSTD", "DateTime64", "LowCardinality", "Array",
     "bloom_filter", "ReplacingMergeTree",

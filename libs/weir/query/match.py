@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from weir.model.entry import EntryMap
+from weir.query.filter import python as filters
+from weir.query.filter.check import check
+from weir.query.filter.narrow import narrow
+from weir.query.filter.python import on_rows
+from weir.query.filter.tree import Node
 from weir.query.row import Row, clean
 from weir.query.structured import HIDDEN, Query
 
@@ -12,9 +18,25 @@ Predicate = Callable[[Row], bool]
 _HIDDEN = frozenset(HIDDEN)
 
 
+def checked(query: Query) -> Node:
+    """The query's filter, `true` without one; raises FilterError."""
+    return check(query.filter, macros=query.macros, now_ns=query.now_ns)
+
+
+def entry_predicate(query: Query) -> Callable[[EntryMap], bool] | None:
+    """What `predicate` leaves open: whether an entry fits the query's filter. None if its row tells all."""
+    if not query.filter:
+        return None
+    node = checked(query)
+    return None if narrow(node, on_rows) == node else filters.predicate(node)
+
+
 def predicate(query: Query) -> Predicate:
-    """Whether a row is asked for; `limit` and `cursor` are not looked at."""
+    """Whether a row is asked for, as far as a row can tell (see `entry_predicate`); `limit` and `cursor` are not looked
+    at."""
     tests = _tests(query)
+    if query.filter:
+        tests.append(filters.row_predicate(narrow(checked(query), on_rows)))
     if not tests:
         return lambda row: True
     if len(tests) == 1:

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from weir.query.match import needle_of
+from weir.query.filter import clickhouse as filters
+from weir.query.match import checked, needle_of
 from weir.query.row import clean
 from weir.query.structured import HIDDEN, Query
 
@@ -51,6 +52,9 @@ def condition(query: Query) -> Condition:
         add(_either(("src_namespace", "dst_namespace"), "namespaces"), namespaces=_clean(query.namespaces))
     if query.text:
         add("position(search, {text:String}) > 0", text=needle_of(query.text))
+    if query.filter:
+        written, values = filters.condition(checked(query))
+        add(written, **values)
     return Condition("(" + " AND ".join(terms or ["1"]) + ")", bound)
 
 

@@ -36,6 +36,12 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ok: bool | None = None
     hidden: bool = False
     """Entries with one of the tags `HIDDEN`, too."""
+    filter: str = ""
+    """A condition in the filter language (`weir.query.filter`)."""
+    macros: dict[str, str] = {}
+    """Filters by name that `filter` may use."""
+    now_ns: int = 0
+    """What `now()` stands for in it."""
     limit: int = 100
     """Entries on one page; not a condition."""
     cursor: str = ""

@@ -59,7 +59,8 @@ def test_it_holds(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", [
-    "dns", "ok", "conn", "!http", 'path == ""', "status_code < 500", "'x' in tags", "tags.all(t, t == 'x')", '"x" in []', "src.labels.none == 'a'", 'path.endsWith("y")', "tls",
+    "dns", "ok", "conn", "!http", 'path == ""', "status_code < 500", "'x' in tags", "tags.all(t, t == 'x')",
+    '"x" in []', "src.labels.none == 'a'", 'path.endsWith("y")', "tls",
 ])
 def test_it_does_not_hold(text: str) -> None:
     assert not holds(text)
