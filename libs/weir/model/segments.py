@@ -46,7 +46,8 @@ class SegmentBlock(msgspec.Struct, frozen=True, kw_only=True, tag="segments", ta
     origin_partition: int
     origin_offset: int
     """The packet block this was made of: partition and offset on `weir.packets`. One packet block gives at most one
-    segment block for each shard, so (partition, offset) tells a repetition."""
+    segment block for each shard, and those of one ring's run come in the order of their offsets, so node, ring, run and
+    offset tell a repetition. Offsets of different rings come in any order."""
     generation: int = 0
     clock_ns: int
     end: bool = False

@@ -33,6 +33,7 @@ from weir.decode.conversation import Conversations
 from weir.decode.entries import EntryMaker
 from weir.decode.flows import Flow, Tomb, end_of, new_flow, tomb_of, wants_first_bytes
 from weir.decode.identify import Identifier, Nameless, Names
+from weir.decode.origins import Origins
 from weir.decode.outcome import icmp_error
 from weir.decode.redact import Redactor
 from weir.decode.rows import read_rows
@@ -92,8 +93,7 @@ class Decoder:
         self.flows: dict[bytes, Flow] = {}
         self.tombs: dict[bytes, Tomb] = {}
         self.vantages: dict[str, Vantage] = {}
-        self.origins: dict[int, int] = {}
-        """By partition of `packets`: the last offset whose segments were taken."""
+        self.origins = Origins()
         self.tcp = Tcp(settings, self.talk, self.counts, self._clock_of, self._look_at)
         self._window = self.tcp.window
         self._idle_tcp = int(settings.tcp_idle_s * NS)
@@ -112,7 +112,7 @@ class Decoder:
         self.maker.show_bytes = bodies
 
     def adopt(
-        self, origins: dict[int, int], vantages: Iterable[Vantage], flows: Iterable[Flow], tombs: dict[bytes, Tomb]
+        self, origins: Origins, vantages: Iterable[Vantage], flows: Iterable[Flow], tombs: dict[bytes, Tomb]
     ) -> None:
         """Take over a state that was saved; only for a decoder that has seen nothing."""
         self.origins, self.tombs = origins, tombs
@@ -126,11 +126,11 @@ class Decoder:
 
     def feed(self, block: SegmentBlock) -> list[EntryMap]:
         """Take a block and give what it made complete. Raises `rows.Malformed`, and then has taken nothing."""
-        if block.origin_offset <= self.origins.get(block.origin_partition, -1):
+        if self.origins.has(block):
             self.counts.add("decode.repeated", max(block.count, 1))
             return []
         rows = read_rows(block)
-        self.origins[block.origin_partition] = block.origin_offset
+        self.origins.take(block)
         vantage = self._vantage(block)
         self.tcp.vantage, self.tcp.latest = vantage.name, max(vantage.clock, block.clock_ns)
         if block.count:

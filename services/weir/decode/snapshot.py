@@ -14,9 +14,10 @@ import msgspec
 
 from weir.decode.core import Decoder, Vantage
 from weir.decode.flows import Flow, Kept, SavedFlow, Tomb
+from weir.decode.origins import Origins
 from weir.model.health import SnapshotChunk
 
-FORMAT = 1
+FORMAT = 2
 """Raised when the state's form changes so that an older one cannot be read."""
 CHUNK_BYTES = 512 << 10
 SLOTS = 2
@@ -39,7 +40,7 @@ class Snapshot(msgspec.Struct, kw_only=True):
     """All of a decoder's state."""
 
     format: int = FORMAT
-    origins: dict[int, int]
+    origins: Origins
     vantages: list[SavedVantage]
     flows: list[SavedFlow]
     tombs: dict[bytes, Tomb]

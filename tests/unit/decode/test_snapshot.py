@@ -30,7 +30,7 @@ def test_what_is_restored_goes_on():
     second = decoder()
     restore(second, saved)
     assert [e["summary"] for e in second.feed(rest)] == ["hello → world"]
-    assert second.origins == {0: 2}
+    assert second.origins.taken == {"node-a/0": {1: 2}}
 
 
 @pytest.mark.parametrize(
