@@ -87,6 +87,7 @@ class Collection:
 class Watcher:
     kind: str
     namespace: str
+    request: web.Request
     queue: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
 
 
@@ -226,7 +227,11 @@ class FakeKube:
 
     def watching(self, kind: str = "") -> int:
         """Streams that are open."""
-        return sum(1 for watcher in self._watchers if kind in ("", watcher.kind))
+        return sum(
+            kind in ("", watcher.kind) and transport is not None and not transport.is_closing()
+            for watcher in self._watchers
+            for transport in [watcher.request.transport]
+        )
 
     def requests(self, verb: str = "", kind: str = "") -> list[Asked]:
         return [a for a in self.asked if verb in ("", a.verb) and kind in ("", a.kind)]
@@ -317,7 +322,7 @@ class FakeKube:
             return _refuse(asked, 422, "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch")
         if not initial and version < collection.oldest and self.gone_as_status:
             return _refuse(asked, 410, f"too old resource version: {version} ({collection.oldest})")
-        watcher = Watcher(asked.kind, asked.namespace)
+        watcher = Watcher(asked.kind, asked.namespace, request)
         for event in self._backlog(asked, collection, version):
             watcher.queue.put_nowait(event)
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
@@ -327,7 +332,7 @@ class FakeKube:
             await response.prepare(request)
             async with asyncio.timeout(float(asked.query.get("timeoutSeconds", "1800"))):
                 await self._pump(watcher, request, response)
-        except TimeoutError:
+        except (TimeoutError, ConnectionError):
             pass
         finally:
             self._watchers.remove(watcher)

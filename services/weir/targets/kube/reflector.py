@@ -104,7 +104,8 @@ class Reflector:
         if self._mirror.version:
             await self._watch()
             return
-        await self._say("listing")
+        if self.state not in ("away", "forbidden"):
+            await self._say("listing")
         self.lists += 1
         self._mirror.restart()
         if self.streams and not self._page_once:
