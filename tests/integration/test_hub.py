@@ -665,3 +665,22 @@ async def test_a_tail_follows_what_a_rule_selects_now(tmp_path: Path) -> None:
                 except TimeoutError:
                     pass
             assert set(found) == {"cart-1"}
+
+
+async def test_the_filter_language_narrows_lists_and_tails(tmp_path: Path) -> None:
+    async with world(tmp_path) as weir:
+        url = weir.url + "api/v1/tail?filter=http%20%26%26%20status_code%20%3E%20500"
+        async with weir.http.ws_connect(url, headers=BEARER) as socket:
+            assert (await socket.receive_json())["filter"] == {"filter": "http && status_code > 500"}
+            await following(weir, 1)
+            await weir.publish(*(entry(n, status_code=n) for n in (200, 500, 503)))
+            message = await socket.receive_json(timeout=10)
+            assert ([one["id"] for one in message["entries"]], message["matched"]) == (["e00503"], 1)
+            await socket.send_json({"filter": {"filter": "http &&"}})
+            assert (await socket.receive_json(timeout=10))["type"] == "error"
+        await weir.kept(3)
+        _, page = await weir.ask("api/v1/entries?filter=status_code%20%3D%3D%20200%20%7C%7C%20status_code%20%3D%3D%20503")
+        assert [one["id"] for one in page["entries"]] == ["e00503", "e00200"]
+        for wrong in ("http%20%26%26", "nonsense_field%20%3D%3D%201", "x" * 5000):
+            status, told = await weir.ask("api/v1/entries?filter=" + wrong)
+            assert (status, bool(told["error"])) == (400, True)

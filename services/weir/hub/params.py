@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from weir.query.filter.syntax import MAX_TEXT as MAX_FILTER
+from weir.query.match import checked
 from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT, Query, QueryError, position_of
 
 MAX_VALUES = 50
-CONDITIONS = ("protocol", "kind", "since", "until", "text", "flow_id", "name", "namespace", "ok", "hidden")
+CONDITIONS = ("protocol", "kind", "since", "until", "text", "flow_id", "name", "namespace", "ok", "hidden", "filter")
 PAGING = ("limit", "cursor")
 
 _RELATIVE = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z", re.ASCII)
@@ -28,7 +30,9 @@ def query_of(values: Mapping[str, list[str]], now_ns: int, known: Iterable[str] 
     cursor = _one(values, "cursor")
     if cursor:
         position_of(cursor)
-    return Query(
+    query = Query(
+        filter=_one(values, "filter", MAX_FILTER),
+        now_ns=now_ns if values.get("filter") else 0,
         protocols=_many(values, "protocol"),
         kinds=_many(values, "kind"),
         since_ns=time_of("since", _one(values, "since"), now_ns),
@@ -42,6 +46,9 @@ def query_of(values: Mapping[str, list[str]], now_ns: int, known: Iterable[str] 
         limit=number("limit", _one(values, "limit"), 100, 1, MAX_LIMIT),
         cursor=cursor,
     )
+    if query.filter:
+        checked(query)
+    return query
 
 
 def values_of(message: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -55,13 +62,13 @@ def values_of(message: Mapping[str, Any]) -> dict[str, list[str]]:
     return values
 
 
-def _one(values: Mapping[str, list[str]], name: str) -> str:
+def _one(values: Mapping[str, list[str]], name: str, longest: int = MAX_QUERY_TEXT) -> str:
     given = values.get(name, [])
     if len(given) > 1:
         raise QueryError(f"{name} is given {len(given)} times", hint="give it once")
     value = given[0] if given else ""
-    if len(value) > MAX_QUERY_TEXT:
-        raise QueryError(f"{name} is longer than {MAX_QUERY_TEXT} characters")
+    if len(value) > longest:
+        raise QueryError(f"{name} is longer than {longest} characters")
     return value
 
 

@@ -11,6 +11,7 @@ from weir.hub.health import Health
 from weir.hub.nodes import NodeRate
 from weir.hub.selection import PodRate, Preview, RuleState
 from weir.hub.why import Why
+from weir.query.filter.syntax import MAX_TEXT as MAX_FILTER
 from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT
 
 API = "/api/v1"
@@ -143,6 +144,8 @@ CONDITIONS = (
     Param(name="ok", doc="Whether it went well", schema={"type": "string", "enum": ["true", "false"]}),
     Param(name="hidden", doc="Entries that are tagged `probe` or `service-view`, too",
           schema={"type": "string", "enum": ["true", "false", "1", "0"]}),
+    Param(name="filter", doc="A condition in the filter language, e.g. `http && status_code >= 500`",
+          schema={"type": "string", "maxLength": MAX_FILTER}),
 )
 DETAIL = Param(
     name="detail", doc="`summary` leaves out headers, trailers, bodies and labels",

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import msgspec
 
-from weir.archive.codec import encode_entry, entry_json
+from weir.archive.codec import decode_entry, entry_json
 from weir.model.entry import EntryMap
-from weir.query.match import predicate
+from weir.query.match import entry_predicate, predicate
 from weir.query.row import Row, row_of
 from weir.query.structured import HIDDEN, Query
 
@@ -41,9 +41,17 @@ class Item:
         data = self._written.get((form, detail))
         if data is None:
             entry = self.entry if detail == "full" else listed(self.entry)
-            data = encode_entry(entry) if form == "msgpack" else entry_json(entry)
+            data = _packed(entry) if form == "msgpack" else entry_json(entry)
             self._written[form, detail] = data
         return data
+
+
+def _packed(entry: EntryMap) -> bytes:
+    try:
+        return msgspec.msgpack.encode(entry)
+    except (UnicodeError, OverflowError, TypeError, ValueError):
+        # JSON says in another way what MessagePack cannot.
+        return msgspec.msgpack.encode(decode_entry(entry_json(entry)))
 
 
 def listed(entry: EntryMap) -> EntryMap:
@@ -96,6 +104,7 @@ class Tail:
         """Follow something else from now on; what was not sent of the old is forgotten."""
         self.query = query
         self._wanted = predicate(msgspec.structs.replace(query, hidden=True))
+        self._fits = entry_predicate(query)
         self._clear()
 
     def pause(self, paused: bool) -> None:
@@ -114,6 +123,8 @@ class Tail:
     def offer(self, item: Item, now: float) -> None:
         """An entry came, at `now` seconds of a clock that never jumps."""
         if self.paused or not self._wanted(item.row):
+            return
+        if self._fits is not None and not self._fits(item.entry):
             return
         if self._narrow is not None and not self._narrow(item.entry):
             return

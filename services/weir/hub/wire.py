@@ -164,6 +164,7 @@ def described(query: Query) -> dict[str, Any]:
     shown = {
         "protocol": list(query.protocols), "kind": list(query.kinds), "since": query.since_ns, "until": query.until_ns,
         "text": query.text, "flow_id": query.flow_id, "name": list(query.names), "namespace": list(query.namespaces),
+        "filter": query.filter,
     }
     made = {name: value for name, value in shown.items() if value}
     if query.hidden:

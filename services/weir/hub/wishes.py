@@ -167,8 +167,7 @@ class Wishes:
 
     def _refuse_read_only(self, rule: Rule | None) -> None:
         if rule is not None and rule.read_only:
-            places = {"helm": "the Helm values", "file": "its file", "settings": "the settings of `targets`"}
-            place = places.get(rule.source, "where it comes from")
+            place = {"helm": "the Helm values", "file": "its file"}.get(rule.source, "the settings of `targets`")
             raise ReadOnly(f"rule {rule.name} is read-only: it comes from {place}", hint=f"change it in {place}")
 
     async def _publish(self, name: str, rule: Rule | None) -> None:

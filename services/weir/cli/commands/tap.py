@@ -55,6 +55,8 @@ def add_arguments(parser: Parser) -> None:
     group = parser.add_argument_group("which entries (what is shown, never what is captured)")
     group.add_argument("--protocol", action="append", default=[], metavar="P",
                        help="only this protocol (may be repeated)")
+    group.add_argument("--filter", default="", metavar="EXPR",
+                       help="only entries that fit this condition, e.g. 'http && status_code >= 500'")
     group.add_argument("--text", default="", help="only entries in which this text occurs")
     group.add_argument("--hidden", action="store_true", help="probes and views in front of a service, too")
     group.add_argument("--limit", type=count("--limit"), default=0, metavar="N", help="end after N entries")
@@ -125,8 +127,8 @@ async def _show_all(args: argparse.Namespace, wish: Wish, render: Renderer, seen
     async with connect(args) as hub, _asked_for(hub, wish, args.keep):
         await _warn(hub, asked=bool(wish))
         params = {
-            "format": "json", "text": args.text, "protocol": ",".join(args.protocol), "rule": wish.get("name", ""),
-            "hidden": "1" if args.hidden else "",
+            "format": "json", "text": args.text, "protocol": ",".join(args.protocol), "filter": args.filter,
+            "rule": wish.get("name", ""), "hidden": "1" if args.hidden else "",
         }
         async with hub.tail({k: v for k, v in params.items() if v}) as socket:
             async for message in socket:

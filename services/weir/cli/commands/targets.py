@@ -139,7 +139,7 @@ def listed(states: list[dict[str, Any]]) -> list[str]:
         for one in states for rule in [one["rule"]]
     ]
     lines = table(("NAME", "SELECTS", "PODS", "NODES", "UNTIL", "BY"), rows)
-    return lines + [f"warning: {safe(one['rule']['name'])} {safe(text)}" for one in states for text in one["warnings"]]
+    return lines + [f"warning: {safe(one['rule']['name'])}: {safe(text)}" for one in states for text in one["warnings"]]
 
 
 def added(state: Mapping[str, Any]) -> list[str]:
@@ -151,7 +151,7 @@ def added(state: Mapping[str, Any]) -> list[str]:
     pods = f"{verb} {state['pods']:,} pods on {state['nodes']:,} nodes" + (f": {names}" if names else "")
     if rule.get("target"):
         pods = f"{verb} {safe(rule['target'])}"
-    return [f"rule {safe(rule['name'])} {pods}{until}", *(f"warning: it {safe(text)}" for text in state["warnings"])]
+    return [f"rule {safe(rule['name'])} {pods}{until}", *(f"warning: {safe(text)}" for text in state["warnings"])]
 
 
 def previewed(told: Mapping[str, Any]) -> list[str]:
@@ -165,12 +165,12 @@ def previewed(told: Mapping[str, Any]) -> list[str]:
         if (more := told["pods"] - len(shown)) > 0:
             lines.append(f"… and {more:,} more")
     lines += ["", *rates(told["nodes"], "with it, on the bus")]
-    if told["over_s"]:
+    if told["over_s"] and told["pods"]:
         lines.append(f"its pods' conversations carry {told['mb_per_s']:g} MB/s, {told['gb_per_day']:g} GB/day "
-                     f"(estimated from the last {told['over_s'] / 60:.0f} minutes)")
-    else:
+                     f"(estimated from those that began in the last {_span(told['over_s'])})")
+    elif told["pods"]:
         lines.append("how much its pods' conversations carry is not known yet: no flow has been seen")
-    return lines + [f"warning: it {safe(text)}" for text in told["warnings"]]
+    return lines + [f"warning: {safe(text)}" for text in told["warnings"]]
 
 
 def rates(nodes: list[dict[str, Any]], title: str) -> list[str]:
@@ -187,8 +187,10 @@ def rates(nodes: list[dict[str, Any]], title: str) -> list[str]:
 
 def _until(state: Mapping[str, Any]) -> str:
     left = state.get("expires_in_s")
-    if left is None:
-        return "-"
+    return "-" if left is None else _span(left)
+
+
+def _span(left: float) -> str:
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
         if left >= 2 * size:
             return f"{left / size:.0f}{unit}"
