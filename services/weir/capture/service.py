@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 
 from weir.bus.api import Record, Table
 from weir.bus.topics import CONTROL, ENDPOINTS, PACKETS
@@ -15,8 +15,8 @@ from weir.model.control import OUTLINE, Control
 from weir.model.packets import PacketBlock
 from weir.runtime.service import Service
 
-_CONTROL_WAIT_S = 2.0
-"""How long a live source waits for the control document before it begins with the outline."""
+_CONFIGURATION_WAIT_S = 2.0
+"""How long a live source waits for the control document and the endpoints before it begins with the outline."""
 _GATHER_S = 0.1
 """How long changes of endpoints are gathered before they are handed on."""
 _STOP_WAIT_S = 3.0
@@ -35,12 +35,14 @@ class CaptureService(Service):
     async def run(self) -> None:
         source: Source = choose(self.settings)(self.settings, self.context)
         source.follow(OUTLINE)
-        known = asyncio.Event()
+        known, learned = asyncio.Event(), asyncio.Event()
         following = asyncio.ensure_future(self._follow(source, known))
-        pumping = asyncio.ensure_future(self._pump(source, known))
+        pumping = asyncio.ensure_future(self._pump(source, known, learned))
         tasks = [pumping, following]
-        if source.live:  # a file has no kernel filter
-            tasks.append(asyncio.ensure_future(self._learn(source)))
+        if not source.live:
+            learned.set()  # a file has no kernel filter
+        else:
+            tasks.append(asyncio.ensure_future(self._learn(source, learned)))
         try:
             for task in (await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED))[0]:
                 task.result()
@@ -49,14 +51,16 @@ class CaptureService(Service):
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _wait_for_control(self, source: Source, known: asyncio.Event) -> None:
+    async def _wait_for_configuration(self, source: Source, *wanted: asyncio.Event) -> None:
         """A bus that is away must not keep live packets from being captured, so their wait is short. A file stays as
         it is: what is wanted of it is known before it is read."""
         if not source.live:
             self.context.notes["capture.control"] = "waits for the control document (`targets` makes it)"
-        waiting = [asyncio.ensure_future(e.wait()) for e in (known, self.context.stop)]
+        waiting = [
+            asyncio.ensure_future(_all(wanted)), asyncio.ensure_future(self.context.stop.wait()),
+        ]
         try:
-            limit = _CONTROL_WAIT_S if source.live else None
+            limit = _CONFIGURATION_WAIT_S if source.live else None
             await asyncio.wait(waiting, timeout=limit, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.context.notes.pop("capture.control", None)
@@ -79,21 +83,28 @@ class CaptureService(Service):
         finally:
             await table.close()
 
-    async def _learn(self, source: Source) -> None:
+    async def _learn(self, source: Source, learned: asyncio.Event) -> None:
         """Hand every change of the endpoints to the source, several at once where they come fast."""
         table: Table = await self.context.bus.table(ENDPOINTS)
+        version, known = 0, set[bytes]()
         try:
             while True:
-                version = table.version
-                source.learn(table.items())
+                since, version = version, table.version
+                changed = table.changes(since)
+                if changed is None:
+                    changed = [*known, *(key for key, _ in table.items() if key not in known)]
+                changes = [(key, table.get(key)) for key in changed]
+                known = known.union(changed).difference(key for key, record in changes if record is None)
+                source.learn(changes)
+                learned.set()
                 await table.changed(version)
                 await self.context.clock.sleep(_GATHER_S)
         finally:
             await table.close()
 
-    async def _pump(self, source: Source, known: asyncio.Event) -> None:
+    async def _pump(self, source: Source, known: asyncio.Event, learned: asyncio.Event) -> None:
         bus = self.context.bus
-        await self._wait_for_control(source, known)
+        await self._wait_for_configuration(source, known, learned)
         if not (source.live or known.is_set()):
             return
         async with contextlib.aclosing(source.blocks()) as blocks:
@@ -141,3 +152,8 @@ class CaptureService(Service):
             task.cancel()
             stop.cancel()
             await asyncio.gather(task, stop, return_exceptions=True)
+
+
+async def _all(events: Iterable[asyncio.Event]) -> None:
+    for event in events:
+        await event.wait()

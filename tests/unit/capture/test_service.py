@@ -36,6 +36,7 @@ class Scripted:
         self.context = context
         self.ring = Ring(node="n1", ring=2, run=1)
         self.controls: list[Control] = []
+        self.endpoints: dict[bytes, EndpointRecord | None] = {}
         self.go = asyncio.Event()
         self.error: Exception | None = None
 
@@ -46,8 +47,8 @@ class Scripted:
     def follow(self, control: Control) -> None:
         self.controls.append(control)
 
-    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
-        self.endpoints = dict(endpoints)
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
+        self.endpoints.update(changes)
 
     def refused(self, block: PacketBlock) -> None:
         self.ring.refused(block)

@@ -43,8 +43,8 @@ class Filter(Protocol):
         """A new control document is in force. Nothing is reopened, and nothing is missed."""
         ...
 
-    def learn(self, items: Iterable[tuple[bytes, EndpointRecord]]) -> None:
-        """The table of endpoints has changed to this."""
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
+        """What keys of the table of endpoints hold now; None for what is gone."""
         ...
 
     def look_after(self, now_s: float) -> None:

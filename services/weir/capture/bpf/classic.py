@@ -48,7 +48,7 @@ class ClassicFilter:
         for ring in self._rings:
             self._put(ring)
 
-    def learn(self, items: Iterable[tuple[bytes, EndpointRecord]]) -> None:
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
         """No address of a pod fits into an expression."""
 
     def look_after(self, now_s: float) -> None:

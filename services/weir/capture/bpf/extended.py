@@ -80,9 +80,9 @@ class ExtendedFilter:
         self._selection.adopt(control)
         self._apply()
 
-    def learn(self, items: Iterable[tuple[bytes, EndpointRecord]]) -> None:
-        if self._selection.learn(items):
-            self._apply()
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
+        self._selection.learn(changes)
+        self._apply()
 
     def look_after(self, now_s: float) -> None:
         if now_s - self._stats_s >= _STATS_S:

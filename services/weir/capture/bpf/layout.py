@@ -33,6 +33,7 @@ class End(IntFlag):
     EXCLUDED = 32
     OWN = 64
     UNSURE = 128
+    LOCAL = 256
 
 
 class Mode(IntFlag):

@@ -8,7 +8,7 @@ adds up, what its endpoint record says comes from the most exact record that is 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -85,7 +85,7 @@ class Selection:
             self._parse(text, End.UNSURE)
         for address in self._local:
             # A bridge of this node often has an address from its pods' range, and is no pod.
-            self._add_end(end_key(address, 0), End.KNOWN)
+            self._add_end(end_key(address, 0), End.LOCAL)
         self._stale |= self._static.keys()
 
     def stay(self, addresses: Iterable[bytes]) -> bool:
@@ -97,21 +97,12 @@ class Selection:
         self.adopt(self._control)
         return True
 
-    def learn(self, items: Iterable[tuple[bytes, EndpointRecord]]) -> bool:
-        """The table of endpoints as it is now; True if it brought news."""
-        news, count = False, 0
-        for key, record in items:
-            count += 1
-            if self._records.get(key) is not record:
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
+        """What keys of the table of endpoints hold now; None for what is gone."""
+        for key, record in changes:
+            self._forget(key)
+            if record is not None:
                 self._put(key, record)
-                news = True
-        if count != len(self._records):
-            known = {key for key, _ in items}
-            for key in [key for key in self._records if key not in known]:
-                self._forget(key)
-                del self._records[key]
-            news = True
-        return news
 
     def changes(self) -> Contents:
         """What is to be changed in the maps since the last call."""
@@ -169,7 +160,6 @@ class Selection:
     # Endpoints
 
     def _put(self, key: bytes, record: EndpointRecord) -> None:
-        self._forget(key)
         self._records[key] = record
         self._revision = max(self._revision, record.revision)
         if record.until_ns:
@@ -185,7 +175,7 @@ class Selection:
         self._stale.add(end)
 
     def _forget(self, key: bytes) -> None:
-        record = self._records.get(key)
+        record = self._records.pop(key, None)
         self._networks.pop(key, None)
         network = _network(record.address) if record is not None else None
         if record is None or network is None or network.prefixlen < network.max_prefixlen:
@@ -216,18 +206,16 @@ class Selection:
             if network is not None:
                 known[network, record.port] = record
                 static.setdefault((network, record.port), End(0))
-        lengths = {(network.version, network.prefixlen) for network, _ in static}
+        lengths = sorted({(network.version, network.prefixlen) for network, _ in static})
         nets = {}
-        for network, port in static:
+        for network, port in _with_ports_around(static, lengths):
             flags, node = End(0), 0
-            for version, length in sorted(lengths):
-                if version != network.version or length > network.prefixlen:
-                    continue
-                around = network.supernet(new_prefix=length), port
-                flags |= static.get(around, End(0)) & _STATIC
-                if around in known:
-                    identity, node = _identity(known[around])
-                    flags = flags & _STATIC | identity
+            for around in _around(network, lengths):
+                flags |= static.get((around, port), End(0)) & _STATIC
+                for place in ((around, 0), (around, port)):
+                    if place in known:
+                        identity, node = _identity(known[place])
+                        flags = flags & _STATIC | identity
             nets[net_key(network.network_address.packed, network.prefixlen, port)] = end_value(flags, node)
         return nets
 
@@ -267,6 +255,28 @@ def _network(text: str) -> Network | None:
         if mapped is not None:
             return ipaddress.ip_network((mapped, network.prefixlen - 96))
     return network
+
+
+def _around(network: Network, lengths: Sequence[tuple[int, int]]) -> Iterator[Network]:
+    """The networks of these lengths that this one lies in, the widest first, itself last."""
+    for version, length in lengths:
+        if version == network.version and length <= network.prefixlen:
+            yield network.supernet(new_prefix=length)
+
+
+def _with_ports_around(
+    static: Mapping[tuple[Network, int], End], lengths: Sequence[tuple[int, int]]
+) -> set[tuple[Network, int]]:
+    """The longest prefix decides before the port does, so a network also has an entry for each port that is named for
+    a wider one."""
+    ports: dict[Network, set[int]] = {}
+    for network, port in static:
+        ports.setdefault(network, set()).add(port)
+    return {
+        (network, port)
+        for network in ports for around in _around(network, lengths) for port in ports.get(around, ())
+        if port or around == network
+    }
 
 
 def _is_targeted(value: bytes | None) -> bool:

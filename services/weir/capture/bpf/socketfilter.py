@@ -56,7 +56,7 @@ class KernelFilter:
             self._maps[name].put_all([(key, value) for key, value in changed.items() if value is not None])
         self._mode = contents.mode
         self._configure()
-        if any(self._remove(name, changed) for name, changed in changes):
+        if sum(self._remove(name, changed) for name, changed in changes):
             self._configure()
 
     def share(self, share: int) -> None:

@@ -33,8 +33,8 @@ class Source(Protocol):
         """A new control document is in force. Called once before `blocks`, and at any time later."""
         ...
 
-    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
-        """The table of endpoints has changed to this; likewise."""
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
+        """What keys of the table of endpoints hold now, None for what is gone; likewise."""
         ...
 
     def blocks(self) -> AsyncGenerator[PacketBlock]:

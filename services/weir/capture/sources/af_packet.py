@@ -63,7 +63,8 @@ class AfPacketSource:
         self._lanes: dict[int, Lane] = {}
         self._wake = asyncio.Event()
         self._filter: Filter | None = None
-        self._endpoints: Iterable[tuple[bytes, EndpointRecord]] = ()
+        self._early: list[tuple[bytes, EndpointRecord | None]] = []
+        """What was learned before there was a filter."""
 
     @classmethod
     def fits(cls, settings: CaptureSettings) -> bool:
@@ -76,10 +77,11 @@ class AfPacketSource:
             self._filter.adopt(control)
             self._tell()
 
-    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
-        self._endpoints = endpoints
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
         if self._filter is not None:
-            self._filter.learn(endpoints)
+            self._filter.learn(changes)
+        else:
+            self._early.extend(changes)
 
     def refused(self, block: PacketBlock) -> None:
         if block.ring in self._lanes:
@@ -137,7 +139,8 @@ class AfPacketSource:
                 if self._settings.rings > 1:
                     group = packets.join(group)
         self._filter = choose_filter(self._settings, self._context, self._exclude)
-        self._filter.learn(self._endpoints)
+        self._filter.learn(self._early)
+        self._early.clear()
         self._filter.adopt(self._control)
         for lane in self._lanes.values():
             self._filter.attach(lane.packets)

@@ -63,7 +63,7 @@ class PcapSource:
         """Files have no kernel filter: what is not wanted is sorted out by the stages behind."""
         self._generation = control.generation
 
-    def learn(self, endpoints: Iterable[tuple[bytes, EndpointRecord]]) -> None:
+    def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
         """Likewise."""
 
     def refused(self, block: PacketBlock) -> None:

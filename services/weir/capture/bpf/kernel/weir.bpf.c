@@ -14,7 +14,8 @@
 #define CHOSEN 16   /* a static target */
 #define EXCLUDED 32 /* a static target that is excluded */
 #define OWN 64	    /* weir's own */
-#define UNSURE 128  /* of a range from which pods get their addresses */
+#define UNSURE 128  /* of a range from which pods get their addresses: unless it is KNOWN or LOCAL, maybe a new pod's */
+#define LOCAL 256   /* of an interface of this node */
 #define STATIC (CHOSEN | EXCLUDED | OWN)
 
 /* Bits of `config.flags`. */
@@ -149,7 +150,7 @@ INLINE struct end look_up(const struct address *address, u16 port, u32 flags)
 	}
 	if (exact) {
 		if (exact->flags & KNOWN) {
-			found.flags = (found.flags & STATIC) | exact->flags;
+			found.flags = (found.flags & (STATIC | LOCAL)) | exact->flags;
 			found.node = exact->node;
 		} else {
 			found.flags |= exact->flags;
@@ -170,12 +171,17 @@ INLINE struct end look_up(const struct address *address, u16 port, u32 flags)
 		u32 more = (any ? any->flags : 0) | (with_port ? with_port->flags : 0);
 		struct end *named = with_port && with_port->flags & KNOWN ? with_port : any;
 		if (!(found.flags & KNOWN) && named && named->flags & KNOWN) {
-			found.flags |= named->flags;
+			found.flags |= named->flags & ~KNOWN;
 			found.node = named->node;
 		}
 		found.flags |= more & (STATIC | UNSURE);
 	}
 	return found;
+}
+
+INLINE int unsure(u32 flags)
+{
+	return (flags & (UNSURE | KNOWN | LOCAL)) == UNSURE;
 }
 
 /* A hash of a conversation, the same for both directions. */
@@ -204,8 +210,7 @@ INLINE u8 judge(const struct flow_key *k, const struct config *c)
 		return targeted || c->flags & OUTLINE ? BARE : NONE;
 	if (targeted)
 		return conversation(k, fold_src, fold_dst) > c->share ? SHED : PASS;
-	if (c->flags & PODS && !(either & EXCLUDED) &&
-	    ((src.flags & (UNSURE | KNOWN)) == UNSURE || (dst.flags & (UNSURE | KNOWN)) == UNSURE))
+	if (c->flags & PODS && !(either & EXCLUDED) && (unsure(src.flags) || unsure(dst.flags)))
 		return HOLD;
 	return rest;
 }
@@ -363,7 +368,7 @@ INLINE u32 outlined(const struct packet *p, const struct seen *s, const struct c
 		return 0;
 	/* Without payload. What precedes the network header is what the packet has beyond its IP length (padding makes it
 	 * look like more, where there is little to cut). */
-	u32 keep = s->length < p->len ? p->len - s->length + s->headers : p->len;
+	u32 keep = s->length <= p->len ? p->len - s->length + s->headers : p->len;
 	return keep < c->snaplen ? keep : c->snaplen;
 }
 
