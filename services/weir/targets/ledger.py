@@ -16,6 +16,9 @@ from weir.model.control import EndpointRecord
 Place = tuple[str, int]
 """Address and port; port 0 for every port."""
 
+MAX_ENDED = 131_072
+"""Records that are kept after their end; half of what a `Directory` holds."""
+
 _replace = msgspec.structs.replace
 _FOREVER = 1 << 63
 
@@ -48,11 +51,11 @@ class Ledger:
     def open_of(self, owner: str) -> list[EndpointRecord]:
         return [self.records[key] for key in self._owners.get(owner, {}).values()]
 
-    def last_of(self, place: Place, but: str) -> EndpointRecord | None:
-        """The record of somebody else than `but` that held the place last, or holds it."""
-        found = [self.records[key] for key in self._addresses.get(place[0], ())]
-        others = [record for record in found if record.port == place[1] and record.uid != but]
-        return max(others, key=lambda record: record.until_ns or _FOREVER, default=None)
+    def last_pod(self, address: str, but: str) -> EndpointRecord | None:
+        """The record of a pod other than `but` that held the address last, or holds it."""
+        found = [self.records[key] for key in self._addresses.get(address, ())]
+        pods = [record for record in found if record.role == "pod" and not record.port and record.uid != but]
+        return max(pods, key=lambda record: record.until_ns or _FOREVER, default=None)
 
     def close(
         self, owner: str, wanted: Iterable[EndpointRecord], until_ns: int, untils: Mapping[str, int] | None = None
@@ -93,8 +96,11 @@ class Ledger:
         return told
 
     def expire(self, before_ns: int) -> list[bytes]:
-        """Forget what ended before this; the keys are to be tombstones."""
+        """Forget what ended before this, and of more than `MAX_ENDED` what ended first; the keys are to be
+        tombstones."""
         old = [key for key in self._ended if self.records[key].until_ns < before_ns]
+        if len(self._ended) - len(old) > MAX_ENDED:
+            old = sorted(self._ended, key=lambda key: self.records[key].until_ns)[:-MAX_ENDED]
         for key in old:
             self.forget(key)
         return old

@@ -114,7 +114,7 @@ def service_records(
         front=behind.front, targeted=bool(behind.rules) and not behind.front,
         rules=[] if behind.front else list(behind.rules),
     )
-    records = {}
+    records: dict[tuple[str, int], EndpointRecord] = {}
 
     def add(address: str, port: int, **fields: object) -> None:
         address = canonical(address)
@@ -132,7 +132,8 @@ def service_records(
     for address, number in behind.outside:
         node = nodes.get(address, "")
         role = "host" if node else "outside"
-        add(address, number, role=role, front=False, node=node, captured=own_nodes.get(node, False))
+        captured = own_nodes.get(node, False)
+        add(address, number, role=role, front=False, targeted=False, rules=[], node=node, captured=captured)
     return list(records.values())
 
 

@@ -1,8 +1,8 @@
-"""Static targets and names, sampling, and what is masked."""
+"""Where rules and names come from, sampling, and what is masked."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,6 +22,56 @@ class TargetsSettings(msgspec.Struct, frozen=True, kw_only=True):
     names: Annotated[
         list[str], Meta(description="Names of addresses: `ADDRESS[:PORT]=NAME[.NAMESPACE]`, e.g. 10.0.0.5=db.prod.")
     ] = []
+    source: Annotated[
+        Literal["auto", "static", "kubernetes"],
+        Meta(
+            description="Who knows pods, services and nodes: `kubernetes` watches its API; `static` leaves it at the "
+            "names given here; `auto` is kubernetes in a cluster, or where a kubeconfig or context is named."
+        ),
+    ] = "auto"
+    kubeconfig: Annotated[
+        str, Meta(description="File with the address and credentials of the Kubernetes API; empty for the pod's own.")
+    ] = ""
+    context: Annotated[str, Meta(description="Context of the kubeconfig; empty for its current one.")] = ""
+    namespaces: Annotated[
+        list[str],
+        Meta(description="Watch these namespaces alone, so that Roles suffice. Empty: all, and nodes (a ClusterRole)."),
+    ] = []
+    lease: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whether only the holder of a Lease publishes, so that two replicas never do at once; `auto`: "
+            "in a cluster."
+        ),
+    ] = "auto"
+    rules_file: Annotated[
+        str, Meta(description="YAML file with a list of rules, read again when it changes; read-only elsewhere.")
+    ] = ""
+    rules_poll_s: Annotated[float, Meta(gt=0, description="How often it is looked whether that file changed.")] = 1.0
+    outline: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Keep who talks to whom, and how much, of what is not targeted; `auto`: with Kubernetes, or "
+            "while nothing is targeted."
+        ),
+    ] = "auto"
+    labels: Annotated[list[str], Meta(description="Labels of pods that entries carry; `*` for all.")] = []
+    pod_ranges: Annotated[
+        list[str],
+        Meta(
+            description="Networks of pods besides those that nodes tell, for network plugins with ranges of their own."
+        ),
+    ] = []
+    retention_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How long it stays known who had an address; longer than any packets or segments are kept.",
+        ),
+    ] = 7200.0
+    debounce_s: Annotated[
+        float, Meta(ge=0, le=1, description="Changes that come within this are published together.")
+    ] = 0.05
     sample_rate: Annotated[float, Meta(gt=0, le=1, description="Share of conversations that is kept.")] = 1.0
     bodies: Annotated[bool, Meta(description="Keep message bodies.")] = True
     body_limit: Annotated[int, Meta(ge=0, le=1 << 20, description="Bytes kept of a body.")] = 65536

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import msgspec
-
 from weir.errors import SettingsError
-from weir.model.control import Control, EndpointRecord, Redaction
+from weir.model.control import Control, EndpointRecord
 from weir.net.target import Target, parse_target
-from weir.targets.ledger import endpoint_key
+from weir.targets.ledger import endpoint_key as endpoint_key
+from weir.targets.rulebook import Book, control_of, rules_of_settings
 from weir.targets.settings import TargetsSettings
 
 
 def control_document(settings: TargetsSettings, previous: Control | None, random_key: bytes) -> Control:
-    """The document for these settings; its generation rises only if something differs from the previous one."""
-    key = settings.redaction_key.encode() or (previous.redaction.key if previous else b"") or random_key
-    wanted = Control(
-        generation=previous.generation if previous else 1,
-        outline=not settings.static,
-        targets=[text for text in settings.static if _target(text)],
-        sample_rate=settings.sample_rate,
-        bodies=settings.bodies,
-        body_limit=settings.body_limit,
-        dissectors=list(settings.dissectors),
-        redaction=Redaction(
-            headers=tuple(h.lower() for h in settings.redact_headers),
-            query=tuple(q.lower() for q in settings.redact_query),
-            bodies=settings.redact_bodies,
-            key=key,
-        ),
-    )
-    if previous is None or wanted == previous:
-        return wanted
-    return msgspec.structs.replace(wanted, generation=previous.generation + 1)
+    """The document for these settings and no other rules."""
+    return control_of(settings, Book(rules=tuple(rules_of_settings(settings))), previous, random_key)
 
 
 def endpoint_records(settings: TargetsSettings, known: Iterable[EndpointRecord] = ()) -> list[EndpointRecord]:
