@@ -202,7 +202,7 @@ async def test_a_bus_without_control_does_not_hold_capture_up(
         async def table(self, topic: Any) -> Any:
             await asyncio.Event().wait()
 
-    monkeypatch.setattr(module, "_CONTROL_WAIT_S", 0.05)
+    monkeypatch.setattr(module, "_CONFIGURATION_WAIT_S", 0.05)
     context = Context(bus=Silent(instance="weir", shards=1))
     running = asyncio.ensure_future(CaptureService(CaptureSettings(), context).run())
     await until(lambda: context.counts["capture.blocks"] == 3)
@@ -212,7 +212,7 @@ async def test_a_bus_without_control_does_not_hold_capture_up(
 
 
 async def test_a_file_waits_for_a_control_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_CONTROL_WAIT_S", 0.0)
+    monkeypatch.setattr(module, "_CONFIGURATION_WAIT_S", 0.0)
     path = tmp_path / "x.pcap"
     path.write_bytes(pcap([Packet(START, b"frame")]))
     bus = MemoryBus(instance="weir", shards=1)
