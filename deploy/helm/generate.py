@@ -19,6 +19,7 @@ import msgspec
 import yaml
 
 from weir.cli.stages import STAGES
+from weir.model.control import Rule
 from weir.runtime.process import sections
 from weir.settings import settings_of
 
@@ -35,21 +36,30 @@ OF_THE_CHART = {
             "username"},
     "capture": {"files", "node", "ring"},
     "store": {"listen"},
-    "targets": {"namespaces", "rules_file"},
+    "targets": {"namespaces", "rules_file", "kubeconfig", "context"},
     "hub": {"listen", "hosts"},
 }
 """Settings that the chart makes from other values, or that mean nothing in a cluster."""
+NOT_OF_RULES = {"t", "v", "author", "source", "since_ns", "until_ns", "read_only"}
+"""What targets itself puts into rules of a file."""
 
 
 def schema() -> dict[str, Any]:
-    """schema.yaml with the settings of every stage."""
+    """schema.yaml with the settings of every stage and the fields of a rule."""
     found: dict[str, Any] = yaml.safe_load((HERE / "schema.yaml").read_text())
     found["properties"]["settings"] = {
         "type": "object",
         "additionalProperties": False,
         "properties": {name: section(name, struct) for name, struct in sections(list(STAGES.values())).items()},
     }
+    found["properties"]["rules"]["items"] = rule()
     return found
+
+
+def rule() -> dict[str, Any]:
+    declared = msgspec.json.schema(Rule)["$defs"]["Rule"]["properties"]
+    properties = {key: value for key, value in declared.items() if key not in NOT_OF_RULES}
+    return {"type": "object", "additionalProperties": False, "required": ["name"], "properties": properties}
 
 
 def schema_text() -> str:

@@ -51,6 +51,8 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "a setting that is none": (("--set", "settings.capture.snaplenn=9"), "'snaplenn' not allowed"),
     "a setting out of bounds": (("--set", "settings.capture.snaplen=9"), "minimum: got 9, want 64"),
     "a secret in the open": (("--set", "settings.hub.token=x"), "'token' not allowed"),
+    "a rule with a field that is none": (("--set-json", 'rules=[{"name": "a", "pods": "x"}]'), "'pods' not allowed"),
+    "a rule without a name": (("--set-json", 'rules=[{"pod": "x"}]'), "missing property 'name'"),
     "a value that is none": (("--set", "kafka.persistance.enabled=true"), "'persistance' not allowed"),
 }
 
