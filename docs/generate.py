@@ -20,6 +20,7 @@ from weir.dissect.api import Field, Limits
 from weir.dissect.flow_fields import FLOW_FIELDS
 from weir.dissect.registry import Registry
 from weir.model import control, entry, health, packets, segments
+from weir.query.filter.variables import variables
 from weir.runtime.process import ALIASES, sections
 from weir.settings import settings_of
 
@@ -42,7 +43,22 @@ def pages() -> dict[str, str]:
         "topics.md": NOTE + topics_page(),
         "settings.md": NOTE + settings_page(),
         "cli.md": NOTE + cli_page(),
+        "filter.md": NOTE + filter_page(),
     }
+
+
+def filter_page() -> str:
+    """Every variable, its type, and which entries carry it."""
+    rows = ["## Variables\n", "| variable | type | carried by | meaning |", "|---|---|---|---|"]
+    foreign = []
+    for name, variable in variables().items():
+        if variable.foreign:
+            foreign.append(f"`{name}`")
+        else:
+            rows.append(f"| `{name}` | {variable.type} | {', '.join(variable.carried)} | {cell(variable.doc)} |")
+    rows.append("\nKnown from KFL2, and always empty: " + ", ".join(foreign) + ".")
+    intro = (HERE.parent / "parts" / "filter.md").read_text(encoding="utf-8")
+    return intro + "\n" + "\n".join(rows) + "\n"
 
 
 def field_docs(module: ModuleType) -> dict[str, dict[str, str]]:
