@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from weir.model.flow import TCP, UDP, DirectedFlow, Side
-from weir.model.segments import ACK, FIN, PSH, RST, SYN, SegmentBlock
+from weir.model.segments import ACK, FIN, PSH, RST, SYN, SegmentBlock, Tally
 
 NS = 1_000_000_000
 START = 1_700_000_000 * NS
@@ -55,12 +55,13 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
 
 def directed(
     src: str = "10.0.0.1", sport: int = 40000, dst: str = "10.0.0.2", dport: int = 8080, *, protocol: int = TCP,
-    scope: str = "", outline: bool = False, sample_rate: float = 1.0,
+    scope: str = "", outline: bool = False, bare: bool = False, sample_rate: float = 1.0,
 ) -> DirectedFlow:
     """A directed flow between addresses given as text."""
     return DirectedFlow(
         scope=scope, protocol=protocol, src=ipaddress.ip_address(src).packed, sport=sport,
-        dst=ipaddress.ip_address(dst).packed, dport=dport, outline=outline, sample_rate=sample_rate,
+        dst=ipaddress.ip_address(dst).packed, dport=dport, outline=outline or bare, bare=bare,
+        sample_rate=sample_rate,
     )
 
 
@@ -138,11 +139,17 @@ def block(
     shard: int = 0,
     shards: int = 1,
     generation: int = 0,
+    revision: int = 0,
+    tallies: Sequence[tuple[DirectedFlow, Tally]] = (),
 ) -> SegmentBlock:
-    """A segment block of these segments in this order. `offset` is that of its packet block and must rise."""
+    """A segment block of these segments in this order. `offset` is that of its packet block and must rise. Tallies
+    come with their flow, whatever number they say."""
     rows = list(segments)
     numbers: dict[DirectedFlow, int] = {}
     flows = [numbers.setdefault(row.flow, len(numbers)) for row in rows]
+    totals = [
+        msgspec.structs.replace(tally, flow=numbers.setdefault(flow, len(numbers))) for flow, tally in tallies
+    ]
     frames = b"".join(b"\0" * HEADERS + row.payload for row in rows)
     starts = []
     at = 0
@@ -153,7 +160,7 @@ def block(
     return SegmentBlock(
         node=node, ring=ring, run=run, shard=shard, shards=shards, origin_partition=partition, origin_offset=offset,
         clock_ns=latest if clock_ns is None else clock_ns, end=end, linktype=1, flows=list(numbers), count=len(rows),
-        generation=generation,
+        generation=generation, revision=revision, tallies=totals,
         flow=_column("I", flows),
         ts_ns=_column("q", [row.ts_ns for row in rows]),
         protocol=_column("B", [row.flow.protocol if row.protocol < 0 else row.protocol for row in rows]),

@@ -13,6 +13,7 @@ they come changes nothing. Bytes in order go to `conversation`.
     decode.undecoded{why}               conversations that nobody recognised
     decode.given_up{dissector}          conversations that a dissector read until it could not
     decode.dissector_failed{dissector}  exceptions that dissectors raised
+    decode.tallies                      totals from the kernel's table
     decode.leaked                       conversations without a targeted end
     decode.reorder_overflow{of}         times that more waited than a stream or a shard may hold
     lost.gap_bytes                      bytes that were declared lost
@@ -24,22 +25,26 @@ from __future__ import annotations
 
 import heapq
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from hashlib import blake2b
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
+from weir.decode import tallies
+from weir.decode.admission import Admission, Answer
 from weir.decode.conversation import Conversations
+from weir.decode.datagrams import Datagrams
+from weir.decode.deadlines import NS, Deadlines
 from weir.decode.entries import EntryMaker
-from weir.decode.flows import Flow, Tomb, end_of, new_flow, tomb_of, wants_first_bytes
+from weir.decode.flows import Flow, Tomb, depth_of, end_of, new_flow, tomb_of
 from weir.decode.identify import Identifier, Nameless, Names
 from weir.decode.origins import Origins
 from weir.decode.outcome import icmp_error
 from weir.decode.redact import Redactor
 from weir.decode.rows import read_rows
 from weir.decode.settings import DecodeSettings
-from weir.decode.tcp import NS, Slot, Tcp, is_renewed
-from weir.decode.timers import Timers
+from weir.decode.tcp import Slot, Tcp, is_renewed
+from weir.decode.tombs import goes_on, is_late
+from weir.decode.vantages import Vantage
 from weir.dissect.api import Dissector
 from weir.engine import reassembly
 from weir.engine.reassembly import MASK
@@ -47,26 +52,11 @@ from weir.model.control import Redaction
 from weir.model.counts import Counts
 from weir.model.entry import EntryMap
 from weir.model.flow import TCP, UDP, DirectedFlow
-from weir.model.segments import ACK, FIN, RST, SYN, SegmentBlock
+from weir.model.segments import ACK, FIN, RST, SYN, SegmentBlock, Tally
 
-SIGHTINGS = 1024
-"""Datagrams of one conversation whose copies are recognised, and whose digests wait for their answers."""
+NOT_TARGETED = "not targeted"
 _OPENING_OR_CLOSING = SYN | FIN | RST
 _RECENT = reassembly.RECENT
-
-
-class Vantage:
-    """A ring of a node: its clock as its blocks tell it (not as its packets do, which may lie), and its timers."""
-
-    def __init__(self, name: str, node: str, run: int = 0, clock: int = 0, over: bool = False) -> None:
-        self.name = name
-        self.node = node
-        self.source = ""
-        self.run = run
-        self.clock = clock
-        self.over = over
-        """Its capture has ended."""
-        self.timers = Timers()
 
 
 class Decoder:
@@ -81,32 +71,38 @@ class Decoder:
         instance: str = "",
         cluster: str = "",
         counts: Counts | None = None,
-        admits: Callable[[DirectedFlow], bool] | None = None,
+        admission: Admission | None = None,
     ) -> None:
         self.settings = settings
         self.counts = Counts() if counts is None else counts
-        self.admits = admits
+        self.admission = admission
         """Whether a conversation has an end whose payload is wanted; None: `filter` has seen to that."""
+        self.leaked = 0
+        """Conversations that had none."""
+        self._made = 0, 0, 0
+        """Version of what is known of targets; generation and revision under which the block was made."""
         self.maker = EntryMaker(Nameless() if names is None else names, instance=instance, cluster=cluster)
         self.identifier = Identifier(dissectors)
         self.talk = Conversations(settings, self.identifier, self.maker, self.counts)
         self.flows: dict[bytes, Flow] = {}
         self.tombs: dict[bytes, Tomb] = {}
         self.vantages: dict[str, Vantage] = {}
+        self._over: dict[str, Vantage] = {}
+        """Vantages whose capture has ended, while something of them is remembered."""
         self.origins = Origins()
         self.tcp = Tcp(settings, self.talk, self.counts, self._clock_of, self._look_at)
         self._window = self.tcp.window
-        self._idle_tcp = int(settings.tcp_idle_s * NS)
-        self._idle_syn = int(settings.syn_idle_s * NS)
-        self._idle_udp = int(settings.udp_idle_s * NS)
-        self._udp_repeat = int(settings.udp_repeat_s * NS)
-        self._linger = int(settings.linger_s * NS)
+        self._deadlines = Deadlines(settings)
+        self._update = int(settings.flow_update_s * NS)
+        self._datagrams = Datagrams(self.talk, self.counts, int(settings.udp_repeat_s * NS))
 
-    def configure(self, dissectors: Iterable[Dissector], redaction: Redaction, *, bodies: bool) -> None:
-        """What a control document says; open conversations go on under it.
-
-        Without `bodies` none is published, whatever dissectors give.
-        """
+    def configure(
+        self, dissectors: Iterable[Dissector], redaction: Redaction, *, bodies: bool, labels: Iterable[str] = (),
+        cluster: bool = False,
+    ) -> None:
+        """What a control document says; open conversations go on under it. Without `bodies` none is published,
+        whatever dissectors give; `labels` and `cluster` are as in `Naming.configure`."""
+        self.maker.naming.configure(labels, cluster=cluster)
         self.identifier = self.talk.identifier = Identifier(dissectors)
         self.maker.redactor = Redactor(msgspec.structs.replace(redaction, bodies=redaction.bodies or not bodies))
         self.maker.show_bytes = bodies
@@ -117,7 +113,10 @@ class Decoder:
         """Take over a state that was saved; only for a decoder that has seen nothing."""
         self.origins, self.tombs = origins, tombs
         self.vantages = {vantage.name: vantage for vantage in vantages}
+        self._over = {vantage.name: vantage for vantage in self.vantages.values() if vantage.over}
+        self._deadlines.tallying = {vantage.node for vantage in self.vantages.values() if vantage.tallies}
         for flow in flows:
+            flow.judged = 0 if self.admission is None else -1
             self.flows[flow.key] = flow
             self.tcp.adopt(flow)
             self.vantages[flow.vantage].timers.put(flow.key, flow.due)
@@ -133,12 +132,19 @@ class Decoder:
         self.origins.take(block)
         vantage = self._vantage(block)
         self.tcp.vantage, self.tcp.latest = vantage.name, max(vantage.clock, block.clock_ns)
+        version = 0 if self.admission is None else self.admission.version
+        self._made = version, block.generation, block.revision
         if block.count:
             self._segments(block, vantage, rows)
             self.counts.add("decode.segments", block.count)
+        if block.tallies:
+            self._tallies(block, vantage)
+            self.counts.add("decode.tallies", len(block.tallies))
         self._tick(vantage, block.clock_ns)
         if block.end:
             self._end(vantage)
+        if self._over:
+            self._forget()
         out, self.talk.out = self.talk.out, []
         if out:
             self.counts.add("decode.entries", len(out))
@@ -154,6 +160,7 @@ class Decoder:
         elif vantage.run != block.run:
             # A new run may read older packets (a file once more): its clock begins where it says.
             vantage.run, vantage.clock, vantage.over = block.run, block.clock_ns, False
+            self._over.pop(name, None)
         vantage.source = block.source
         return vantage
 
@@ -169,21 +176,25 @@ class Decoder:
             if tomb is not None:
                 if tomb.until >= vantage.clock:
                     vantage.timers.put(key, tomb.until)
-                elif self._goes_on(tomb):
-                    vantage.timers.put(key, vantage.clock + self._linger)
+                elif goes_on(tomb, self.vantages):
+                    vantage.timers.put(key, vantage.clock + self._deadlines.linger)
                 else:
                     del self.tombs[key]
 
-    def _goes_on(self, tomb: Tomb) -> bool:
-        """Whether another vantage that began to show the conversation is behind, and will show its end, too."""
-        for name, until in tomb.others.items():
-            other = self.vantages.get(name)
-            if other is not None and not other.over and other.clock <= until:
-                return True
-        return False
+    def _forget(self) -> None:
+        """The time of those that have ended goes on with the slowest of the others, which may still show the same."""
+        live = [vantage.clock for vantage in self.vantages.values() if not vantage.over]
+        if not live:
+            return
+        slowest = min(live)
+        for vantage in list(self._over.values()):
+            self._tick(vantage, slowest)
+            if not len(vantage.timers):
+                del self._over[vantage.name], self.vantages[vantage.name]
 
     def _end(self, vantage: Vantage) -> None:
         vantage.over = True
+        self._over[vantage.name] = vantage
         for key in vantage.timers.keys():  # noqa: SIM118 - a copy: closing changes it
             flow = self.flows.get(key)
             if flow is not None:
@@ -193,32 +204,31 @@ class Decoder:
         """Do what is due by `now`, the owner's time; whether that was the flow's end."""
         low, high = flow.low, flow.high
         if low.since >= 0 or high.since >= 0:
-            over = max(flow.last, flow.touched) + self._idle(flow)
+            over = self._deadlines.idle(flow)
             if flow.ending:
-                over = min(over, flow.ending_at + self._window)
+                over = min(over, self._deadlines.closed(flow))
             # Not beyond the flow's end: there the rest is given out all at once, whenever that is found out.
             self.tcp.release_until(flow, min(now, over + 1) - self._window)
-        if flow.ending and flow.ending_at + self._window < now:
+        if flow.ending and self._deadlines.closed(flow) < now:
             self._close(flow, "idle")
             return True
-        deadline = max(flow.last, flow.touched) + self._idle(flow)
+        deadline = self._deadlines.idle(flow)
         if deadline < now:
             self._close(flow, "idle")
             return True
         if flow.ending:
-            deadline = min(deadline, flow.ending_at + self._window)
+            deadline = min(deadline, self._deadlines.closed(flow))
+        if flow.tell_at:
+            if flow.tell_at < now:
+                flow.told_at, flow.tell_at = flow.tell_at, 0
+                self.talk.conclude(flow, "")
+            else:
+                deadline = min(deadline, flow.tell_at)
         for direction in (low, high):
             if direction.since >= 0:
                 deadline = min(deadline, direction.since + self._window)
         flow.due = deadline
         return False
-
-    def _idle(self, flow: Flow) -> int:
-        if flow.wire.protocol != TCP:
-            return self._idle_udp
-        if flow.syn_at and not flow.answered and not flow.low.offset and not flow.high.offset:
-            return self._idle_syn
-        return self._idle_tcp
 
     def _clock_of(self, flow: Flow) -> int:
         return self.vantages[flow.vantage].clock
@@ -242,8 +252,8 @@ class Decoder:
             self._close(flow, "reused")
             flow = None
         outlined: dict[str, int] = {}
-        if flow is not None and vantage.name != flow.vantage and flow.wire.outline != wire.outline:
-            if wire.outline:
+        if flow is not None and vantage.name != flow.vantage and depth_of(flow.wire) != depth_of(wire):
+            if depth_of(wire) < depth_of(flow.wire):
                 flow.others.setdefault(vantage.name, ts)
                 self.counts.add("decode.outline_copies")
                 return None
@@ -252,7 +262,7 @@ class Decoder:
         if flow is None:
             tomb = self.tombs.get(key)
             if tomb is not None:
-                if self._is_late(tomb, vantage, end, row, frames, wire.outline):
+                if is_late(tomb, vantage, end, row, frames, depth_of(wire), self._datagrams):
                     if vantage.name != tomb.vantage:
                         tomb.others.setdefault(vantage.name, ts + tomb.lasts)
                     self.counts.add("decode.late")
@@ -260,10 +270,12 @@ class Decoder:
                 self._bury(key)
             flow = self._open(key, wire, vantage, end, ts)
             flow.others = outlined
-            if tomb is not None and protocol == UDP and tomb.outline == wire.outline:
+            if tomb is not None and protocol == UDP and tomb.depth == depth_of(wire):
                 flow.sightings = tomb.sightings
-        elif flow.wire.outline != wire.outline or flow.wire.sample_rate != wire.sample_rate:
-            self._retarget(flow, wire, end)
+        elif depth_of(flow.wire) != depth_of(wire) or flow.wire.sample_rate != wire.sample_rate:
+            self._retarget(flow, wire, end, ts)
+        elif flow.judged != self._made[0] and not wire.outline:
+            self._judge(flow, ts)
         seen_at = flow.seen_at
         if vantage.name != flow.vantage:
             flow.others.setdefault(vantage.name, ts)
@@ -302,56 +314,51 @@ class Decoder:
         self.talk.head_limit = min(settings.identify_bytes, settings.shard_buffer_bytes // (len(self.flows) + 1))
         flow = self.flows[key] = new_flow(key, wire, vantage.name, vantage.node, end, ts)
         flow.source = vantage.source
-        self._choose_phase(flow)
-        flow.due = ts + self._idle(flow)
-        if wire.protocol == TCP:
-            flow.due = ts + min(self._idle_tcp, self._idle_syn)
+        self._choose_phase(flow, ts)
+        flow.due = self._deadlines.first(flow)
         vantage.timers.put(key, flow.due)
         self.counts.add("decode.flows")
         return flow
 
-    def _choose_phase(self, flow: Flow) -> None:
+    def _choose_phase(self, flow: Flow, ts: int) -> None:
         wire = flow.wire
-        if not wire.outline and self.admits is not None and not self.admits(wire):
+        if not wire.outline and not self._is_admitted(flow, ts):
+            self.leaked += 1
             self.counts.add("decode.leaked")
-            flow.phase, flow.why = "counted", "not targeted"
+            flow.phase, flow.why = "counted", NOT_TARGETED
         elif wire.protocol not in (TCP, UDP):
             flow.phase = "counted"
-        elif wire.outline and not self.identifier.reads_outline(flow.transport, flow.ports()):
+        elif wire.bare or (wire.outline and not self.identifier.reads_outline(flow.transport, flow.ports())):
             flow.phase, flow.why = "counted", "outline"
         else:
             flow.phase, flow.why = "identify", ""
 
-    def _retarget(self, flow: Flow, wire: DirectedFlow, end: int) -> None:
-        """What is wanted of it changed while it is open: read on as if joined here, or only count from now on."""
-        was = flow.wire.outline
-        flow.wire = wire.reversed() if end else wire
+    def _is_admitted(self, flow: Flow, ts: int) -> bool:
+        if self.admission is None:
+            return True
+        answer = self.admission.admits(flow.wire, ts, *self._made[1:])
+        flow.judged = self._made[0] if answer is not Answer.FOR_NOW else -1
+        return answer is not Answer.NO
+
+    def _judge(self, flow: Flow, ts: int) -> None:
+        """What is known of targets changed while it is open."""
+        if self._is_admitted(flow, ts) == (flow.why == NOT_TARGETED):
+            self._start_over(flow, ts)
+
+    def _retarget(self, flow: Flow, wire: DirectedFlow, end: int, ts: int) -> None:
+        """What is wanted of it changed while it is open."""
+        was, flow.wire = depth_of(flow.wire), wire.reversed() if end else wire
         self.maker.forget(flow.key)
-        if was == wire.outline:
-            return
-        if wire.outline and flow.phase == "decoded":
+        if was != depth_of(wire):
+            self._start_over(flow, ts)
+
+    def _start_over(self, flow: Flow, ts: int) -> None:
+        """Read on as if joined here, or only count from now on."""
+        if flow.phase == "decoded":
             self.talk.finish(flow, None, flow.last)
         flow.state, flow.early, flow.heads, flow.midstream = None, [], [], True
-        self._choose_phase(flow)
+        self._choose_phase(flow, ts)
         self.tcp.rejoin(flow)
-
-    def _is_late(
-        self, tomb: Tomb, vantage: Vantage, end: int, row: tuple[int, ...], frames: bytes, outline: bool
-    ) -> bool:
-        """Whether it belongs to the conversation that is over: nothing in it is new."""
-        _, ts, protocol, flags, seq, _, at, captured, length, _ = row
-        if tomb.vantage == vantage.name and tomb.until < ts:
-            return False
-        if tomb.outline != outline and tomb.vantage != vantage.name:
-            return outline
-        if protocol == UDP:
-            return self._is_copy(tomb.sightings.get(digest_of(frames[at:at + captured])), vantage, ts)
-        if protocol != TCP:
-            return True
-        if flags & SYN:
-            return seq == tomb.isn[end]
-        expected = tomb.next[end]
-        return not length or (expected >= 0 and (expected - seq - length) & MASK < 1 << 30)
 
     def _bury(self, key: bytes) -> None:
         tomb = self.tombs.pop(key)
@@ -385,7 +392,7 @@ class Decoder:
         if remember and self.settings.max_closed:
             if len(self.tombs) >= self.settings.max_closed:
                 self._bury(next(iter(self.tombs)))
-            until = max(flow.last, flow.touched) + self._window + self._linger
+            until = max(flow.last, flow.touched) + self._window + self._deadlines.linger
             self.tombs[flow.key] = tomb_of(flow, until)
             timers.put(flow.key, until)
 
@@ -399,19 +406,22 @@ class Decoder:
         for row in rows:
             number, ts, protocol, flags, seq, ack, at, captured, length, size = row
             slot = slots[number]
-            if (
-                slot is None
-                or slot[0].closed
-                or (slot[5] and ts > slot[0].due)
-                or (flags & SYN and protocol == TCP)
-            ):
+            opens = flags & SYN and protocol == TCP
+            if slot is None or opens or slot[0].closed or (slot[5] and ts > slot[0].due):
                 slot = slots[number] = self._slot(wires[number], vantage, row, frames)
                 if slot is None:
                     continue
             flow, mine, theirs, end, counted, timed = slot
             if protocol != TCP:
                 if flow.wire.protocol == protocol:
-                    self._datagram(slot, row, frames, vantage)
+                    if counted:
+                        mine.packets += 1
+                        mine.on_wire += size
+                    if timed:
+                        flow.last = max(flow.last, ts)
+                    elif counted:
+                        flow.touched = max(flow.touched, self._clock_of(flow))
+                    self._datagrams.take(flow, end, frames[at:at + captured], length, ts, vantage.name)
                 else:
                     self.talk.note(flow, icmp_error(protocol, flags >> 8, flags & 255))
                 continue
@@ -443,41 +453,45 @@ class Decoder:
             elif flow.rtt < 0 and flow.syn_ack_at:
                 tcp.shake(slot, ts)
 
-    # Datagrams.
+    # Totals.
 
-    def _is_copy(self, known: tuple[int, str] | None, vantage: Vantage, ts: int) -> bool:
-        """Whether another vantage showed this datagram, too. From the same vantage it was sent twice."""
-        return known is not None and known[1] != vantage.name and abs(ts - known[0]) <= self._udp_repeat
+    def _tallies(self, block: SegmentBlock, vantage: Vantage) -> None:
+        """What the kernel counted. Only the node that owns a flow is asked."""
+        vantage.tallies = True
+        self._deadlines.tallying.add(vantage.node)
+        for tally in block.tallies:
+            wire = block.flows[tally.flow]
+            flow = self._tallied_flow(wire, vantage, tally, block.clock_ns)
+            if flow is None:
+                continue
+            if tallies.take(flow, end_of(wire), tally) and not flow.tell_at:
+                flow.tell_at = max(flow.told_at + self._update, block.clock_ns)
+                self._look_at(flow, flow.tell_at)
+            if tallies.all_over(flow):
+                self._look_at(flow, self._deadlines.closed(flow) if flow.ending else self._deadlines.idle(flow))
 
-    def _datagram(self, slot: Slot, row: tuple[int, ...], frames: bytes, vantage: Vantage) -> None:
-        flow, mine, _, end, counted, timed = slot
-        _, ts, _, _, _, _, at, captured, length, size = row
-        if counted:
-            mine.packets += 1
-            mine.on_wire += size
-        if timed:
-            flow.last = max(flow.last, ts)
-        elif counted:
-            flow.touched = max(flow.touched, self._clock_of(flow))
-        reads = flow.phase != "counted" or wants_first_bytes(flow, end)
-        if reads and length:
-            data = frames[at:at + captured]
-            digest = digest_of(data)
-            if self._is_copy(flow.sightings.get(digest), vantage, ts):
-                self.counts.add("decode.copies")
-                return
-            flow.sightings[digest] = ts, vantage.name
-            if len(flow.sightings) > SIGHTINGS:
-                del flow.sightings[next(iter(flow.sightings))]
-            number = flow.counts[end]
-            flow.counts[end] = number + 1
-            flow.digests[number * 2 + end] = digest
-            if len(flow.digests) > SIGHTINGS:
-                del flow.digests[next(iter(flow.digests))]
-            flow.snapped = captured < length
-            self.talk.data(flow, end, data, ts, number)
-            flow.snapped = False
-
-
-def digest_of(datagram: bytes) -> bytes:
-    return blake2b(datagram, digest_size=8).digest()
+    def _tallied_flow(self, wire: DirectedFlow, vantage: Vantage, tally: Tally, now: int) -> Flow | None:
+        """The flow that is counted, opened if there is none; None if the total says nothing new."""
+        key = wire.key()
+        flow = self.flows.get(key)
+        if flow is not None and flow.vantage == vantage.name and now > flow.due and self._expired(flow, now):
+            flow = None
+        outlined: dict[str, int] = {}
+        if flow is not None and flow.node != vantage.node:
+            if depth_of(wire) <= depth_of(flow.wire):
+                flow.others.setdefault(vantage.name, tally.last_ns)
+                self.counts.add("decode.outline_copies")
+                return None
+            outlined = self._give_way(flow)
+            flow = None
+        if flow is not None:
+            return flow
+        tomb = self.tombs.get(key)
+        if (tomb is not None and tally.last_ns <= tomb.until) or not tallies.opens(wire, tally):
+            self.counts.add("decode.late")
+            return None
+        if tomb is not None:
+            self._bury(key)
+        flow = self._open(key, wire, vantage, end_of(wire), tally.first_ns)
+        flow.others, flow.midstream = outlined, True
+        return flow

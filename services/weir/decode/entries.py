@@ -13,14 +13,26 @@ from typing import Any
 import msgspec
 
 from weir.decode import outcome
-from weir.decode.flows import Flow
+from weir.decode.flows import Flow, totals
 from weir.decode.identify import Names
+from weir.decode.naming import (
+    PROBE,
+    PROBE_AGENT,
+    PROBE_BYTES,
+    PROBE_NS,
+    PROBE_PACKETS,
+    SERVICE_VIEW,
+    Ends,
+    Naming,
+    is_front,
+    may_be_kubelet,
+)
 from weir.decode.redact import Redactor
 from weir.dissect.api import Exchange
 from weir.engine.reassembly import sequence_at
-from weir.model.control import EndpointRecord, Redaction
-from weir.model.entry import ENTRY_VERSION, EntryMap, Message, Peer
-from weir.model.flow import TCP, UDP, address_text, community_id, flow_id
+from weir.model.control import Redaction
+from weir.model.entry import ENTRY_VERSION, EntryMap, Message
+from weir.model.flow import TCP, UDP, community_id, flow_id
 
 ID_BYTES = 14
 MINUTE = 60_000_000_000
@@ -35,6 +47,9 @@ class Face(msgspec.Struct):
     names: int
     """Version of the names that it was made with."""
     client: int
+    ends: Ends
+    kubelet: bool
+    """The client can be the kubelet."""
     base: dict[str, Any]
     """The part of the public form that is the same for all."""
 
@@ -44,6 +59,7 @@ class EntryMaker:
 
     def __init__(self, names: Names, *, instance: str = "", cluster: str = "") -> None:
         self.names = names
+        self.naming = Naming(names)
         self.redactor = Redactor(Redaction())
         self.show_bytes = True
         """Flow entries of what nobody reads show its first bytes."""
@@ -66,6 +82,8 @@ class EntryMaker:
         entry["timestamp"] = timestamp
         entry["protocol"] = exchange.protocol
         entry["kind"] = exchange.kind
+        if face.kubelet:
+            _tag_probe(entry, flow, request)
         incomplete = exchange.incomplete
         if flow.snapped:
             incomplete = [*incomplete, "datagram cut by the snap length"]
@@ -98,7 +116,7 @@ class EntryMaker:
         entry = self._face(flow).base.copy()
         tcp = flow.wire.protocol == TCP
         closed = how in CLOSED
-        entry["id"] = flow_entry_id(flow)
+        flow.entry_id = entry["id"] = flow.entry_id or flow_entry_id(flow)
         if not how:
             entry["version"] = 0
         elif not flow.wire.outline:
@@ -109,6 +127,8 @@ class EntryMaker:
             entry["elapsed_time"] = elapsed
         entry["protocol"] = flow.transport
         entry["kind"] = "flow"
+        if flow.probing > 0 or (closed and tcp and self._face(flow).kubelet and _is_brief(flow)):
+            entry["tags"] = [*entry.get("tags", ()), PROBE]
         ok = outcome.went_well(flow, how)
         if ok is not None:
             entry["ok"] = ok
@@ -128,14 +148,23 @@ class EntryMaker:
 
     def _face(self, flow: Flow) -> Face:
         face = self._faces.get(flow.key)
-        if face is None or face.names != self.names.version or face.client != flow.client:
+        if (
+            face is None or face.names != self.naming.version or face.client != flow.client
+            or (flow.wire.protocol == UDP and face.ends != self._ends(flow))
+        ):
             face = self._faces[flow.key] = self._make_face(flow)
         return face
 
+    def _ends(self, flow: Flow) -> Ends:
+        """Who client and server are. A connection keeps its ends; datagrams between the same ports may come from
+        another pod than those before."""
+        client, server = _places(flow)
+        first, last = flow.first if flow.wire.protocol == TCP else flow.last, flow.last
+        return self.naming.who(*client, first, last), self.naming.who(*server, first, last)
+
     def _make_face(self, flow: Flow) -> Face:
         wire = flow.wire
-        ends = (wire.src, wire.sport), (wire.dst, wire.dport)
-        client, server = (ends[1], ends[0]) if flow.client == 1 else ends
+        (client, server), ends = _places(flow), self._ends(flow)
         base: dict[str, Any] = dict(self._fixed)
         if flow.node:
             base["node_name"] = flow.node
@@ -146,18 +175,15 @@ class EntryMaker:
         base["community_id"] = community_id(wire)
         if wire.protocol != TCP:
             base["transport"] = flow.transport
-        base["src"] = self._peer(*client, flow.last)
-        base["dst"] = self._peer(*server, flow.last)
+        base["src"] = self.naming.peer(*client, ends[0])
+        base["dst"] = self.naming.peer(*server, ends[1])
         if flow.direction:
             base["direction"] = flow.direction
         if wire.sample_rate != 1.0:
             base["sample_rate"] = wire.sample_rate
-        return Face(name, self.names.version, flow.client, base)
-
-    def _peer(self, address: bytes, port: int, ts_ns: int) -> dict[str, Any]:
-        record = self.names.lookup(address, port, ts_ns)
-        peer: dict[str, Any] = msgspec.to_builtins(peer_of(address, port, record))
-        return peer
+        if is_front(ends):
+            base["tags"] = [SERVICE_VIEW]
+        return Face(name, self.naming.version, flow.client, ends, may_be_kubelet(ends, flow.node), base)
 
     def _exchange_id(self, flow: Flow, exchange: Exchange, timestamp: int) -> str:
         end = flow.client ^ exchange.side
@@ -179,14 +205,28 @@ def flow_entry_id(flow: Flow) -> str:
     return hashlib.blake2b(flow.key + b"flow" + place, digest_size=ID_BYTES).hexdigest()
 
 
-def peer_of(address: bytes, port: int, record: EndpointRecord | None) -> Peer:
-    ip = address_text(address)
-    if record is None:
-        return Peer(ip=ip, port=port)
-    return Peer(
-        ip=ip, port=port, name=record.name, namespace=record.namespace, pod=record.pod, service=record.service,
-        workload=record.workload, node=record.node, labels=record.labels,
-    )
+def _places(flow: Flow) -> tuple[tuple[bytes, int], tuple[bytes, int]]:
+    """Address and port of client and server."""
+    here, there = (flow.wire.src, flow.wire.sport), (flow.wire.dst, flow.wire.dport)
+    return (there, here) if flow.client == 1 else (here, there)
+
+
+def _tag_probe(entry: EntryMap, flow: Flow, request: Message | None) -> None:
+    """The kubelet says who it is; nobody else on the pod's node is taken for it."""
+    if request is None:
+        return
+    if request.headers.get("user-agent", "").startswith(PROBE_AGENT):
+        entry["tags"] = [*entry.get("tags", ()), PROBE]
+        flow.probing = flow.probing or 1
+    else:
+        flow.probing = -1
+
+
+def _is_brief(flow: Flow) -> bool:
+    """Whether a connection in which nothing was read is as brief as a probe."""
+    if flow.probing or flow.found or flow.last - flow.first > PROBE_NS:
+        return False
+    return all(packets <= PROBE_PACKETS and size <= PROBE_BYTES for packets, size in (totals(flow, 0), totals(flow, 1)))
 
 
 def without_bodies(entry: EntryMap, why: str) -> EntryMap:
@@ -231,12 +271,13 @@ def _message(message: Message) -> dict[str, Any]:
 
 def _flow_fields(flow: Flow, prefix: str, how: str, closed: bool) -> dict[str, Any]:
     local, remote = (flow.high, flow.low) if flow.client == 1 else (flow.low, flow.high)
+    (sent, sent_bytes), (got, got_bytes) = totals(flow, int(flow.client == 1)), totals(flow, int(flow.client != 1))
     fields: dict[str, Any] = {
         f"{prefix}_state": "closed" if closed else "open",
-        f"{prefix}_local_pkts": local.packets,
-        f"{prefix}_local_bytes": max(local.on_wire, _sent(local)),
-        f"{prefix}_remote_pkts": remote.packets,
-        f"{prefix}_remote_bytes": max(remote.on_wire, _sent(remote)),
+        f"{prefix}_local_pkts": sent,
+        f"{prefix}_local_bytes": max(sent_bytes, _sent(local)),
+        f"{prefix}_remote_pkts": got,
+        f"{prefix}_remote_bytes": max(got_bytes, _sent(remote)),
     }
     if how:
         fields[f"{prefix}_end"] = how

@@ -30,6 +30,21 @@ class Early(msgspec.Struct, array_like=True, gc=False):
     timestamp: int
 
 
+class Tallied(msgspec.Struct, array_like=True, gc=False):
+    """What the kernel's table says of one direction."""
+
+    packets: int = 0
+    bytes: int = 0
+    """IP length of all its packets."""
+    last: int = 0
+    """Capture time of the latest packet in it, ns since epoch."""
+    over: bool = False
+    """The kernel has forgotten it."""
+    base_packets: int = 0
+    """What was counted before the kernel forgot it and began anew."""
+    base_bytes: int = 0
+
+
 class Kept(msgspec.Struct, omit_defaults=True, gc=False):
     """What is kept of an open conversation, the dissector's state apart."""
 
@@ -77,6 +92,18 @@ class Kept(msgspec.Struct, omit_defaults=True, gc=False):
     """Bit for each end whose FIN was reached and told."""
     published: bool = False
     """Its opening was (outline)."""
+    entry_id: str = ""
+    """Id of its own entry, once one was made."""
+    tallied: list[Tallied] = []
+    """By end: what the kernel counted; empty if it did not."""
+    tell_at: int = 0
+    """Owner's time at which its entry is to be made again, because the kernel counted more; 0 for never."""
+    told_at: int = 0
+    """When that was done last."""
+    judged: int = 0
+    """Version of what is known of targets for which its payload is wanted; -1 if that is to be found out again."""
+    probing: int = 0
+    """1 while all that was read in it was asked by the kubelet, to see whether a pod is well; -1 if some was not."""
 
     phase: Phase = "identify"
     why: str = ""
@@ -142,7 +169,13 @@ class Tomb(msgspec.Struct, array_like=True, gc=False):
     """For how much longer another node/ring may go on with it than it has begun, ns."""
     others: dict[str, int] = {}
     """Node/rings that show it, too, and their time until which it is remembered for them."""
-    outline: bool = False
+    depth: int = 2
+    """As `depth_of` its flow."""
+
+
+def depth_of(wire: DirectedFlow) -> int:
+    """How much is shown of a conversation: 0 totals, openings and closings, 1 DNS, too (outline), 2 payload."""
+    return 2 if not wire.outline else int(not wire.bare)
 
 
 def new_flow(key: bytes, wire: DirectedFlow, vantage: str, node: str, opener: int, now: int) -> Flow:
@@ -185,8 +218,20 @@ def tomb_of(flow: Flow, until: int) -> Tomb:
         sightings=dict(islice(reversed(flow.sightings.items()), REMEMBERED)),
         lasts=lasts,
         others={name: first + lasts for name, first in flow.others.items()},
-        outline=flow.wire.outline,
+        depth=depth_of(flow.wire),
     )
+
+
+def totals(flow: Flow, end: int) -> tuple[int, int]:
+    """Packets and bytes that an end sent: as the kernel counted them (bytes are IP lengths then), if it saw no fewer
+    packets than were captured (bytes are lengths of frames then)."""
+    direction = flow.high if end else flow.low
+    if flow.tallied:
+        known = flow.tallied[end]
+        packets = known.base_packets + known.packets
+        if packets and packets >= direction.packets:
+            return packets, known.base_bytes + known.bytes
+    return direction.packets, direction.on_wire
 
 
 def _behind(direction: Direction) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weir.decode.flows import Flow
+from weir.decode.flows import Flow, totals
 from weir.model.flow import ICMP6, TCP
 
 _ICMP = "icmp: "
@@ -46,8 +46,8 @@ def went_well(flow: Flow, how: str) -> bool | None:
 
 def summary(flow: Flow, how: str) -> str:
     """One line for a list: transport, how it went, how much it was."""
-    packets = flow.low.packets + flow.high.packets
-    size = flow.low.on_wire + flow.high.on_wire
+    (packets, size), (more, larger) = totals(flow, 0), totals(flow, 1)
+    packets, size = packets + more, size + larger
     return f"{flow.transport} {_in_a_word(flow, how)}: {packets} packet{'s' * (packets != 1)}, {size} bytes"
 
 

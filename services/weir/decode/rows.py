@@ -29,4 +29,6 @@ def read_rows(block: SegmentBlock) -> Iterator[tuple[int, ...]]:
     flows = memoryview(block.flow).cast("I")
     if block.count and max(flows) >= len(block.flows):
         raise Malformed(f"a segment of flow {max(flows)} of {len(block.flows)}")
+    if any(not 0 <= tally.flow < len(block.flows) for tally in block.tallies):
+        raise Malformed(f"a tally of a flow beyond {len(block.flows)}")
     return zip(*(memoryview(column).cast(code) for column, code, _ in columns), strict=True)

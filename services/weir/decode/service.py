@@ -14,6 +14,7 @@ import msgspec
 from weir.bus.api import Batch, Received, Record, Stream, Table
 from weir.bus.codec import OversizedValue
 from weir.bus.topics import CONTROL, DEAD, ENDPOINTS, ENTRIES, FLOWS, SEGMENTS
+from weir.decode.admission import Admission
 from weir.decode.core import Decoder
 from weir.decode.entries import without_bodies
 from weir.decode.settings import DecodeSettings
@@ -32,14 +33,16 @@ from weir.directory import Directory
 from weir.dissect.api import Limits
 from weir.dissect.registry import Registry
 from weir.errors import Quarantined, WeirError
-from weir.model.control import OUTLINE, Control
+from weir.model.control import OUTLINE, Control, EndpointRecord
 from weir.model.entry import EntryMap
-from weir.runtime.generation import ControlGate
+from weir.runtime.generation import ControlGate, EndpointsGate
 from weir.runtime.quarantine import Quarantine
 from weir.runtime.service import Context, Service
 
 FAILED_AT_LEAST = 20
 FAILED_SHARE = 0.1
+LEAKED = "decode.leaked"
+LEAK_RECENT_S = 60.0
 SHED = 0.25
 """Share of the open flows that go at once where their state is too large."""
 
@@ -80,6 +83,11 @@ class DecodeService(Service):
         super().__init__(settings, context)
         self._shards: dict[int, Shard] = {}
         self._names = Directory()
+        self._admission = Admission(self._names)
+        self._cluster = False
+        """Addresses of a cluster are known."""
+        self._revision = 0
+        self._leaked, self._leaked_at = 0, 0.0
         self._quarantine = Quarantine(context, self.name)
         self._taken = self._failed = 0
         self._seen = (-1, -1)
@@ -91,7 +99,11 @@ class DecodeService(Service):
         # In this order: whoever knows a document knows the endpoints that were published before it.
         self._controls = await context.bus.table(CONTROL)
         self._endpoints = await context.bus.table(ENDPOINTS)
-        self._gate = ControlGate(context, self.name, self._controls, self.settings.control_wait_s)
+        wait_s = self.settings.control_wait_s
+        self._gates = (
+            ControlGate(context, self.name, self._controls, wait_s),
+            EndpointsGate(context, self.name, self._endpoints, wait_s),
+        )
         self._follow_tables()
         self._stream = stream = context.bus.stream(
             SEGMENTS, group=f"{context.instance}.decode", member=context.process,
@@ -121,13 +133,16 @@ class DecodeService(Service):
             if shard is None or held:
                 continue
             async with shard.lock:
-                good = await self._gate.hold(await self._quarantine.sift(SEGMENTS, batch))
+                good = await self._quarantine.sift(SEGMENTS, batch)
+                for gate in self._gates:
+                    good = await gate.hold(good)
                 # Told to stop in front of a record: nothing behind it may be taken.
                 held = good.next_offset != batch.next_offset
                 self._follow_tables()
                 for overtaken in stream.overtaken():
                     self.context.counts.lose("decode.overtaken", overtaken.records)
                 await self._take(shard, good)
+                self._tell_leaks()
                 if self.context.clock.monotonic() >= shard.due:
                     await self._checkpoint(shard)
 
@@ -187,12 +202,40 @@ class DecodeService(Service):
         seen = self._endpoints.version, self._controls.version
         if seen == self._seen:
             return
+        cluster = self._cluster
+        self._follow_endpoints(self._seen[0])
         self._seen = seen
-        self._names.follow(self._endpoints.items())
         control = self._controls.get(self.context.instance.encode()) or OUTLINE
-        if control != self._control:
+        self._admission.adopt(control, self._revision, self.context.clock.now_ns())
+        if control != self._control or cluster != self._cluster:
             self._control = control
             self._configure(control)
+
+    def _follow_endpoints(self, since: int) -> None:
+        table = self._endpoints
+        keys = table.changes(since) if since >= 0 else None
+        changes = list(table.items()) if keys is None else [(key, table.get(key)) for key in keys]
+        records = [(key, value if isinstance(value, EndpointRecord) else None) for key, value in changes]
+        if keys is None:
+            self._names.follow((key, record) for key, record in records if record is not None)
+        else:
+            self._names.apply(records)
+        for _, record in records:
+            if record is not None:
+                self._revision = max(self._revision, record.revision)
+                self._cluster = self._cluster or record.role in ("pod", "host")
+
+    def _tell_leaks(self) -> None:
+        """An alert while conversations without a targeted end come, and for a while after the last one."""
+        now, leaked = self.context.clock.monotonic(), sum(shard.decoder.leaked for shard in self._shards.values())
+        if leaked > self._leaked:
+            self._leaked_at = now
+            self.context.notes[LEAKED] = (
+                f"payload of {leaked} conversations came that nobody asked for and was refused: filter lets it through"
+            )
+        elif now - self._leaked_at > LEAK_RECENT_S:
+            self.context.notes.pop(LEAKED, None)
+        self._leaked = leaked
 
     def _configure(self, control: Control) -> None:
         limits = Limits(body=control.body_limit, keep_bodies=control.bodies)
@@ -203,15 +246,20 @@ class DecodeService(Service):
             self.context.notes["decode.control"] = f"control document {control.generation}: {error.message}"
             self._registry = Registry(limits)
         for shard in self._shards.values():
-            shard.decoder.configure(self._registry, control.redaction, bodies=control.bodies)
+            self._configure_decoder(shard.decoder, control)
+
+    def _configure_decoder(self, decoder: Decoder, control: Control) -> None:
+        decoder.configure(
+            self._registry, control.redaction, bodies=control.bodies, labels=control.labels, cluster=self._cluster
+        )
 
     def _new_decoder(self) -> Decoder:
         control = self._control or OUTLINE
         decoder = Decoder(
             self.settings, names=self._names, instance=self.context.instance, cluster=self.context.cluster,
-            counts=self.context.counts,
+            counts=self.context.counts, admission=self._admission,
         )
-        decoder.configure(self._registry, control.redaction, bodies=control.bodies)
+        self._configure_decoder(decoder, control)
         return decoder
 
     # State.
@@ -304,6 +352,7 @@ class DecodeService(Service):
         """Where nothing comes, nobody else looks at the time."""
         while True:
             await self.context.clock.sleep(self.settings.snapshot_interval_s)
+            self._tell_leaks()
             for shard in list(self._shards.values()):
                 async with shard.lock:
                     if self.context.clock.monotonic() >= shard.due and shard.number in self._shards:

@@ -27,6 +27,18 @@ class DecodeSettings(msgspec.Struct, frozen=True, kw_only=True):
     udp_repeat_s: Annotated[
         float, msgspec.Meta(description="Two nodes' copies of one datagram are at most this far apart", ge=0)
     ] = 2.0
+    tally_wait_s: Annotated[
+        float,
+        msgspec.Meta(description="How long a conversation that ended waits for the kernel's last totals of it", ge=0),
+    ] = 8.0
+    tally_idle_s: Annotated[
+        float,
+        msgspec.Meta(description="Silence after which a conversation that the kernel counts is over, at least", gt=0),
+    ] = 300.0
+    flow_update_s: Annotated[
+        float,
+        msgspec.Meta(description="How often the entry of an open flow is made again while its totals grow", gt=0),
+    ] = 5.0
     max_flows: Annotated[
         int, msgspec.Meta(description="Open conversations of one shard; the one silent for longest goes", ge=16)
     ] = 65536

@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from weir.decode.core import Decoder, Vantage
+from weir.decode.core import Decoder
 from weir.decode.flows import Flow, Kept, SavedFlow, Tomb
 from weir.decode.origins import Origins
+from weir.decode.vantages import Vantage
 from weir.model.health import SnapshotChunk
 
 FORMAT = 2
@@ -34,6 +35,7 @@ class SavedVantage(msgspec.Struct, array_like=True):
     run: int
     clock: int
     over: bool = False
+    tallies: bool = False
 
 
 class Snapshot(msgspec.Struct, kw_only=True):
@@ -61,7 +63,9 @@ def save(decoder: Decoder) -> bytes:
     state = {
         "format": FORMAT,
         "origins": decoder.origins,
-        "vantages": [SavedVantage(v.name, v.node, v.run, v.clock, v.over) for v in decoder.vantages.values()],
+        "vantages": [
+            SavedVantage(v.name, v.node, v.run, v.clock, v.over, v.tallies) for v in decoder.vantages.values()
+        ],
         "flows": list(decoder.flows.values()),
         "tombs": decoder.tombs,
     }
@@ -82,7 +86,7 @@ def restore(decoder: Decoder, saved: bytes) -> None:
         flows = [_flow(decoder, saved_flow) for saved_flow in snapshot.flows]
     except msgspec.MsgspecError as error:
         raise Unreadable(str(error)) from error
-    vantages = [Vantage(v.name, v.node, v.run, v.clock, v.over) for v in snapshot.vantages]
+    vantages = [Vantage(v.name, v.node, v.run, v.clock, v.over, v.tallies) for v in snapshot.vantages]
     decoder.adopt(snapshot.origins, vantages, flows, snapshot.tombs)
 
 

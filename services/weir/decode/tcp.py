@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from weir.decode.conversation import Conversations
+from weir.decode.deadlines import NS
 from weir.decode.flows import Flow, wants_first_bytes
 from weir.decode.settings import DecodeSettings
 from weir.engine import reassembly
@@ -15,7 +16,6 @@ from weir.engine.reassembly import MASK, NO_CEILING, Chunk, Direction, Piece
 from weir.model.counts import Counts
 from weir.model.segments import ACK, FIN, RST, SYN
 
-NS = 1_000_000_000
 BOTH_ENDS = 0b11
 
 Slot = tuple[Flow, Direction, Direction, int, bool, bool]

@@ -505,13 +505,6 @@ def test_a_flow_that_becomes_targeted_is_joined_and_one_that_is_no_longer_is_lef
     assert run.flows[-1]["undecoded"] == "outline"
 
 
-def test_a_flow_without_a_targeted_end_is_refused():
-    run = decoded(conversation(), admits=lambda flow: flow.dport == 1)
-    assert run.exchanges == []
-    assert run.flows[0]["undecoded"] == "not targeted"
-    assert run.decoder.counts["decode.leaked"] == 1
-
-
 def test_names_that_are_not_known_yet_are_used_as_soon_as_they_are():
     names = Directory()
     run = Run(names=names)

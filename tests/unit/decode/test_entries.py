@@ -69,6 +69,7 @@ def test_the_map_is_that_of_the_entry(exchange, sample_rate, protocol):
     flow = msgspec.structs.replace(a_flow(wire), source="pcap")
     maker = EntryMaker(Names(**{"2": RECORD}), instance="weir", cluster="east")
     maker.redactor = Redactor(NO_MASKS)
+    maker.naming.configure(["*"], cluster=False)
     made = maker.exchange(flow, exchange)
     request, response = exchange.request, exchange.response
     first = request or response

@@ -51,6 +51,7 @@ class Rig:
         self.broker = MemoryBroker(shards=shards, redelivery=True, retain_records=1000)
         self.bus = self.process()
         self.offset = 0
+        self.controlled = False
 
     def process(self) -> MemoryBus:
         return MemoryBus(broker=self.broker, roundtrip=True)
@@ -59,6 +60,12 @@ class Rig:
         self.offset += 1
         value = block(segments, offset=self.offset if offset is None else offset, shard=shard, **options)
         await self.bus.publish(SEGMENTS, [Record(b"%d" % shard, value, shard)])
+
+    async def control(self, generation=1, **options):
+        """A document under which everything is targeted, unless it says otherwise."""
+        self.controlled = True
+        document = Control(**{"generation": generation, "targets": ["all"], **options})
+        await self.bus.publish(CONTROL, [Record(b"weir", document)])
 
     async def records(self, topic) -> list[Any]:
         stream, found = self.bus.stream(topic, group=None), []
@@ -84,6 +91,8 @@ class Rig:
 
     @asynccontextmanager
     async def decoding(self, settings=OFTEN, name="decode-0", end="stop"):
+        if not self.controlled:
+            await self.control(bodies=False)
         bus = self.process()
         context = Context(bus=bus, process=name, cluster="east", clock=CountingClock())
         task = asyncio.create_task(DecodeService(settings, context).run())
@@ -270,12 +279,12 @@ async def test_control_says_what_is_read_and_masked():
         (first,) = await rig.entries()
         assert first["path"].startswith("/")
         assert "abc" not in str(first)
-        assert "text" not in first["request"]["body"], "no document: bodies are off"
-        await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=1, outline=False, dissectors=["http"]))])
+        assert "text" not in first["request"]["body"]
+        await rig.control(2, outline=False, dissectors=["http"])
         await rig.publish(*c.send(C, request), *c.send(S, b"HTTP/1.1 204 No\r\n\r\n"))
         await told(rig, 2)
         assert (await rig.entries())[1]["request"]["body"]["text"] == "hi"
-        await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=2, dissectors=["htpt"]))])
+        await rig.control(3, dissectors=["htpt"])
         await rig.publish(clock_ns=c.ts_ns)
         await until(lambda: "decode.control" in context.notes)
         assert "htpt" in context.notes["decode.control"]
@@ -342,7 +351,7 @@ async def test_segments_wait_for_the_document_under_which_they_were_made():
         await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER), *c.close(), end=True, generation=5)
         await until(lambda: "decode.generation" in context.notes)
         assert rig.marks() == {}
-        await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=5))])
+        await rig.control(5)
         await until(lambda: rig.marks() == {0: 1})
     assert "decode.control_late" not in context.counts
 
@@ -390,7 +399,7 @@ async def test_what_retention_took_is_a_counted_loss():
 async def test_an_entry_above_its_topics_limit_loses_its_bodies(monkeypatch):
     rig = Rig()
     monkeypatch.setattr("weir.decode.service.ENTRIES", msgspec.structs.replace(ENTRIES, max_bytes=3000))
-    await rig.bus.publish(CONTROL, [Record(b"weir", Control(generation=1, outline=False))])
+    await rig.control(outline=False)
     c = Connection()
     request = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000\r\n\r\n" + b"x" * 5000
     await rig.publish(*c.open(), *c.send(C, request), *c.send(S, b"HTTP/1.1 204 No\r\n\r\n"))
