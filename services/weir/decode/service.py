@@ -231,7 +231,7 @@ class DecodeService(Service):
         if leaked > self._leaked:
             self._leaked_at = now
             self.context.notes[LEAKED] = (
-                f"payload of {leaked} conversations came that nobody asked for and was refused: filter lets it through"
+                f"payload that nobody asked for came from filter and was refused; conversations: {leaked}"
             )
         elif now - self._leaked_at > LEAK_RECENT_S:
             self.context.notes.pop(LEAKED, None)

@@ -635,6 +635,32 @@ def test_memory_of_closed_flows_is_bounded():
     assert run.decoder.flows == {}
 
 
+def test_of_a_node_that_ended_nothing_is_kept_once_the_others_are_beyond_it():
+    run = Run()
+    for n in range(5):
+        later = n * 600 * NS
+        c = Connection(directed(sport=41000 + n), ts_ns=START + later)
+        run.feed(*conversation(c), node=f"node-{n}", clock_ns=START + later + NS)
+        run.feed(node=f"node-{n}", clock_ns=START + later + NS, end=True)
+        assert len(run.decoder.tombs) == 1
+        assert len(run.decoder.vantages) == 1
+    run.feed(node="last", clock_ns=START + 3600 * NS)
+    assert run.decoder.tombs == {}
+    assert list(run.decoder.vantages) == ["last/0"]
+
+
+def test_what_ended_is_remembered_while_another_node_may_still_show_it():
+    run = Run()
+    run.feed(clock_ns=START - NS, node="behind")
+    run.feed(*conversation(), end=True)
+    run.feed(clock_ns=START, node="behind")
+    assert len(run.decoder.tombs) == 1
+    run.feed(*conversation(), node="behind")
+    assert len(run.flows) == 1
+    run.feed(clock_ns=START + 60 * NS, node="behind")
+    assert run.decoder.tombs == {}
+
+
 def test_closed_flows_are_forgotten_after_a_while():
     run = Run()
     run.feed(*conversation())

@@ -301,6 +301,65 @@ async def test_ends_are_named_by_endpoints():
     assert (await rig.entries())[0]["dst"]["name"] == "checkout"
 
 
+async def test_with_filter_open_decode_refuses_and_raises_an_alert(monkeypatch):
+    monkeypatch.setattr("weir.decode.service.LEAK_RECENT_S", 0.2)
+    rig = Rig()
+    await rig.control(targets=["10.0.0.7"])
+    await rig.bus.publish(ENDPOINTS, [Record(b"k", EndpointRecord(address="10.0.0.2", uid="u", role="pod"))])
+    secret, wanted = Connection(), Connection(directed("10.0.0.7"))
+    async with rig.decoding() as context:
+        for c in (secret, wanted):
+            await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER), *c.close(), generation=1)
+        await until(lambda: "decode.leaked" in context.notes)
+        await rig.publish(end=True)
+        await told(rig, 3)
+        assert context.counts["decode.leaked"] == 1
+        assert "conversations: 1" in context.notes["decode.leaked"]
+        await until(lambda: "decode.leaked" not in context.notes)
+    assert [e["src"]["ip"] for e in await rig.entries() if e["kind"] == "exchange"] == ["10.0.0.7"]
+    assert {e["src"]["ip"]: e.get("undecoded") for e in await rig.entries() if e["kind"] == "flow"} == {
+        "10.0.0.1": "not targeted", "10.0.0.7": None
+    }
+
+
+async def test_segments_wait_for_the_endpoints_that_filter_knew():
+    rig = Rig()
+    await rig.control(targets=[])
+    c = Connection()
+    async with rig.decoding() as context:
+        await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER), revision=3, generation=1)
+        await until(lambda: "decode.revision" in context.notes)
+        record = EndpointRecord(address="10.0.0.2", uid="u", name="new", targeted=True, revision=3, role="pod")
+        await rig.bus.publish(ENDPOINTS, [Record(b"k", record)])
+        await told(rig, 1)
+    assert (await rig.entries())[0]["dst"]["name"] == "new"
+    assert "decode.leaked" not in context.counts
+
+
+async def test_endpoints_are_followed_change_by_change():
+    rig = Rig()
+    records = [
+        EndpointRecord(address=f"10.0.0.{n}", uid=str(n), name=f"pod-{n}", role="pod", revision=n, labels={"a": "b"})
+        for n in range(1, 5)
+    ]
+    await rig.control(labels=["a"])
+    async with rig.decoding():
+        for n, record in enumerate(records[1:], 1):
+            await rig.bus.publish(ENDPOINTS, [Record(b"%d" % n, record)])
+            c = Connection(directed("8.8.8.8", 40000 + n, dst=record.address))
+            await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER), revision=record.revision)
+            await told(rig, n)
+        newest = msgspec.structs.replace(records[0], revision=9)
+        await rig.bus.publish(ENDPOINTS, [Record(b"3", None), Record(b"0", newest)])
+        c = Connection(directed("8.8.8.8", 40009, dst="10.0.0.4"))
+        await rig.publish(*c.open(), *c.send(C, ASK), *c.send(S, ANSWER), revision=9)
+        await told(rig, 4)
+    entries = await rig.entries()
+    assert [e["dst"].get("name") for e in entries] == ["pod-2", "pod-3", "pod-4", None]
+    assert entries[0]["dst"]["labels"] == {"a": "b"}
+    assert {e["src"]["role"] for e in entries} == {"outside"}
+
+
 async def test_garbage_is_buried_and_what_follows_is_decoded():
     rig = Rig()
     c = Connection()
