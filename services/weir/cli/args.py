@@ -29,7 +29,9 @@ class Parser(argparse.ArgumentParser):
     def parse(self) -> argparse.Namespace:
         """The arguments; SettingsError for a mistake."""
         self._check_options()
-        args, rest = self.parse_known_intermixed_args(list(self.words))
+        # Words may stand between options; argparse's way to that does not understand `--`.
+        parse = self.parse_known_args if "--" in self.words else self.parse_known_intermixed_args
+        args, rest = parse(list(self.words))
         if rest:
             raise SettingsError(f"{self.prog} takes no {rest[0]!r}", hint=f"`{self.prog} --help` shows what it takes")
         return args

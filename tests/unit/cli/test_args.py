@@ -54,7 +54,7 @@ def test_the_examples_of_the_help_are_accepted(name: str) -> None:
         ("read", ["a.pcap", "-o"], "expected one argument", "`weir read --help`"),
         ("tap", ["--limit", "-5"], "--limit: '-5' is no number", "0 or more"),
         ("tap", ["--limit", "many"], "--limit: 'many' is no number", "0 or more"),
-        ("tap", ["what"], "takes no 'what'", "`weir tap --help`"),
+        ("status", ["what"], "takes no 'what'", "`weir status --help`"),
         ("config", ["captur"], "there is no 'captur'", "did you mean capture?"),
     ],
 )

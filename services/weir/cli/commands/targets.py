@@ -164,7 +164,8 @@ def previewed(told: Mapping[str, Any]) -> list[str]:
         lines += ["", *table(("POD", "NODE", "WORKLOAD", "MB/s"), rows)]
         if (more := told["pods"] - len(shown)) > 0:
             lines.append(f"… and {more:,} more")
-    lines += ["", *rates(told["nodes"], "with it, on the bus")]
+    if told["nodes"]:
+        lines += ["", *rates(told["nodes"], "with it, on the bus")]
     if told["over_s"] and told["pods"]:
         lines.append(f"its pods' conversations carry {told['mb_per_s']:g} MB/s, {told['gb_per_day']:g} GB/day "
                      f"(estimated from those that began in the last {_span(told['over_s'])})")

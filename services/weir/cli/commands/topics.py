@@ -30,11 +30,23 @@ def add_arguments(parser: Parser) -> None:
     group = parser.add_argument_group("what to do")
     group.add_argument("--create", action="store_true", help="create what is missing")
     group.add_argument("--declared", action="store_true", help="only print the declarations; needs no Kafka")
+    group.add_argument("--wait", type=_seconds, metavar="SECONDS", default=0.0,
+                       help="keep trying for so long while Kafka is away [0]")
     group.add_argument("--readers", metavar="USER,USER", default="",
                        help="with --create: Kafka users who may read all that holds no raw payload, by ACLs")
     group.add_argument("-o", "--output", type=one_of("--output", ("text", "json")), metavar="FORMAT", default="text",
                        help="text or json [text]")
     add_settings(parser, sections([]), listed=("bus",))
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds, such as 60")
+    return seconds
 
 
 def run(args: argparse.Namespace) -> int:
@@ -48,7 +60,9 @@ def run(args: argparse.Namespace) -> int:
         raise SettingsError("no Kafka is named", hint="--bus.url HOST:PORT, or WEIR_BUS_URL")
     from weir.bus.admin import ensure
 
-    changes = asyncio.run(ensure(loaded["bus"], loaded["runtime"].instance, create=args.create))
+    changes = asyncio.run(
+        ensure(loaded["bus"], loaded["runtime"].instance, create=args.create, wait_s=args.wait)
+    )
     rows = [{"topic": c.topic, "change": f"{c.action}, partitions: {c.wanted.partitions}"} for c in changes]
     rows += _granted(loaded, [user.strip() for user in args.readers.split(",") if user.strip()])
     _print(rows, args.output)
