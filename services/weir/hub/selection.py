@@ -233,6 +233,6 @@ class Narrowing:
         if self._hits is not None:
             return isinstance(port, int) and self._hits(str(peer.get("ip", "")), port)
         pod = peer.get("pod")
-        if not isinstance(pod, dict) or (pod.get("namespace", ""), pod.get("name", "")) not in self._names:
+        if not isinstance(pod, dict) or (str(pod.get("namespace")), str(pod.get("name"))) not in self._names:
             return False
         return not self._port or port == self._port
