@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,7 +13,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError, for_code
 
 from weir.bus.api import Topic
-from weir.bus.kafka_link import BATCH_BYTES, CLUSTER, Away, Link, dispose, within
+from weir.bus.kafka_link import BATCH_BYTES, CLUSTER, Away, Backoff, Link, dispose, within
 from weir.bus.settings import BusSettings
 from weir.bus.topics import TOPICS
 from weir.errors import BusError
@@ -121,16 +122,21 @@ def _compare(have: Existing, want: Wanted) -> list[Mismatch]:
 
 
 async def ensure(
-    settings: BusSettings, instance: str, create: bool, topics: Sequence[Topic] = TOPICS
+    settings: BusSettings, instance: str, create: bool, topics: Sequence[Topic] = TOPICS, *, wait_s: float = 0.0
 ) -> list[Change]:
     """Create the topics that are missing (or, without `create`, refuse) and check the others. Raises BusError for what
-    does not fit, and when the cluster cannot be reached."""
+    does not fit, and when the cluster cannot be reached within `wait_s`."""
     link = Link(settings, instance)
+    backoff = Backoff()
+    until = time.monotonic() + wait_s
     with link.log:
-        try:
-            return await ensure_on(link, create, topics)
-        except Away as away:
-            raise away.reason.error(settings.url) from away
+        while True:
+            try:
+                return await ensure_on(link, create, topics)
+            except Away as away:
+                if time.monotonic() >= until:
+                    raise away.reason.error(settings.url) from away
+            await backoff.pause()
 
 
 async def ensure_on(link: Link, create: bool, topics: Sequence[Topic]) -> list[Change]:

@@ -18,7 +18,6 @@ from aiokafka.structs import TopicPartition
 
 from weir.bus.acls import ensure_grants
 from weir.bus.admin import ensure
-from weir.bus.kafka import KafkaBus
 from weir.bus.settings import BusSettings
 from weir.bus.topics import TOPICS
 from weir.runtime.process import load_settings
@@ -126,10 +125,8 @@ async def may_read(node: ChartKafka, topic: str) -> bool:
 
 async def test_weir_makes_its_topics_and_readers_read_what_holds_no_raw_payload(node: ChartKafka) -> None:
     settings = weir(node)
-    bus = KafkaBus(settings)
-    await asyncio.wait_for(bus.start(), 90)
-    await bus.stop()
-    assert await ensure(settings, "weir", create=False) == []
+    made = await ensure(settings, "weir", create=True, wait_s=90)
+    assert {change.topic for change in made} == {f"weir.{topic.name}" for topic in TOPICS}
     assert not await may_read(node, "weir.entries")
     await ensure_grants(settings, "weir", ["reader"])
     await ensure_grants(settings, "weir", ["reader"])

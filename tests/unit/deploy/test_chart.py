@@ -89,7 +89,7 @@ def test_all_share_one_bus_and_one_name() -> None:
     assert {settings(name)["runtime"].instance for name in OWN_IMAGE} == {"weir"}
     assert {settings(name)["bus"].shards for name in OWN_IMAGE} == {VALUES["kafka"]["shards"]}
     (job,) = (name for name in OWN_IMAGE if not stages(name))
-    assert container(job)["args"] == ["topics", "--create", "--readers", "reader"]
+    assert container(job)["args"] == ["topics", "--create", "--wait", "300", "--readers", "reader"]
 
 
 def test_store_and_hub_use_one_archive() -> None:
