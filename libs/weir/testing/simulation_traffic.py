@@ -73,11 +73,15 @@ def scenario(chance: random.Random) -> Scenario:
         targets = msgspec.structs.replace(targets, names=[])
         known = [
             EndpointRecord(
-                address=net.format(n), uid=net.format(n), name=f"server{n}", node=chance.choice(("node-a", "node-b"))
+                address=net.format(n), uid=net.format(n), name=f"server{n}", captured=True,
+                node=chance.choice(("node-a", "node-b")),
             )
             for net in NETS for n in range(1, 4)
         ]
-        known += [EndpointRecord(address=net.format(0) + size, uid=net, node="node-b") for net, size in NETS.items()]
+        known += [
+            EndpointRecord(address=net.format(0) + size, uid=net, node="node-b", captured=True)
+            for net, size in NETS.items()
+        ]
     rings = [
         Ring(node, number, _blocks(chance, node, number, shown[node, number], after_s[0 if twice else n]))
         for n, (node, number) in enumerate(places)
