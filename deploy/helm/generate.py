@@ -32,8 +32,10 @@ RELEASE = NAMESPACE = "weir"
 
 OF_THE_CHART = {
     "runtime": {"instance", "cluster", "node", "process", "data_dir", "listen"},
-    "bus": {"url", "shards", "replication", "security_protocol", "ca_file", "cert_file", "key_file", "sasl_mechanism",
-            "username"},
+    "bus": {
+        "url", "shards", "replication", "retention_share", "security_protocol", "ca_file", "cert_file", "key_file",
+        "sasl_mechanism", "username",
+    },
     "capture": {"files", "node", "ring"},
     "store": {"listen"},
     "targets": {"namespaces", "rules_file", "kubeconfig", "context"},

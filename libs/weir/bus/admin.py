@@ -77,13 +77,17 @@ def wanted(topic: Topic, settings: BusSettings, instance: str, topics: Sequence[
             "delete.retention.ms": str((longest + DAY_S) * 1000),
         }
     else:
+        keep_s = max(120, int(topic.retention_s * settings.retention_share))
+        keep_bytes = topic.retention_bytes
+        if keep_bytes > 0:
+            keep_bytes = max(64 * MiB, int(keep_bytes * settings.retention_share))
         config |= {
-            "retention.ms": str(topic.retention_s * 1000),
-            "retention.bytes": str(topic.retention_bytes),
-            "segment.ms": str(max(60, topic.retention_s // 8) * 1000),
+            "retention.ms": str(keep_s * 1000),
+            "retention.bytes": str(keep_bytes),
+            "segment.ms": str(max(60, keep_s // 8) * 1000),
         }
-        if topic.retention_bytes > 0:
-            config["segment.bytes"] = str(min(1024 * MiB, max(16 * MiB, topic.retention_bytes // 8)))
+        if keep_bytes > 0:
+            config["segment.bytes"] = str(min(1024 * MiB, max(16 * MiB, keep_bytes // 8)))
     if settings.replication >= 3:
         config["min.insync.replicas"] = str(settings.replication - 1)
     partitions = settings.shards if topic.sharded else 1

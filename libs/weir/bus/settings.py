@@ -18,6 +18,11 @@ class BusSettings(msgspec.Struct, frozen=True, kw_only=True):
     url: Annotated[str, Meta(description="Kafka bootstrap servers, `host:port,host:port`; empty: in this process")] = ""
     shards: Annotated[int, Meta(description="Partitions of sharded topics; fixed once they exist", ge=1, le=1024)] = 3
     replication: Annotated[int, Meta(description="Replicas of a topic that is created", ge=1, le=9)] = 1
+    retention_share: Annotated[
+        float,
+        Meta(description="Share of their declared time and size that topics keep when they are created; less than 1 "
+             "for a Kafka with little disk", gt=0, le=1),
+    ] = 1.0
     security_protocol: Annotated[Protocol, Meta(description="How brokers are spoken to")] = "PLAINTEXT"
     ca_file: Annotated[str, Meta(description="PEM file of the CA that signed the brokers; empty: the system's")] = ""
     cert_file: Annotated[str, Meta(description="PEM file of the client certificate, for mutual TLS")] = ""

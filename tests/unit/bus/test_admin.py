@@ -46,6 +46,17 @@ def test_segments_are_smaller_than_what_is_retained() -> None:
     assert int(config["segment.ms"]) < int(config["retention.ms"])
 
 
+def test_a_small_kafka_keeps_a_share_of_what_is_deleted_and_all_that_is_compacted() -> None:
+    small = BusSettings(url="h:9", retention_share=0.25)
+    config = wanted(PACKETS, small, "weir").config
+    assert int(config["retention.bytes"]) == PACKETS.retention_bytes // 4
+    assert int(config["retention.ms"]) == PACKETS.retention_s * 250
+    assert int(config["segment.bytes"]) * 4 <= int(config["retention.bytes"])
+    assert wanted(ENTRIES, small, "weir").config["retention.ms"] == str(ENTRIES.retention_s * 250)
+    assert wanted(ENTRIES, small, "weir").config["retention.bytes"] == "-1"
+    assert wanted(ENDPOINTS, small, "weir") == wanted(ENDPOINTS, BusSettings(url="h:9"), "weir")
+
+
 @pytest.mark.parametrize(
     ("have", "setting", "hint"),
     [

@@ -86,6 +86,7 @@ labels: {{- include "weir.labels" (list $root (index . 1)) | nindent 2 }}
   "WEIR_BUS_URL" (include "weir.kafka.url" $root)
   "WEIR_BUS_SHARDS" (int $values.kafka.shards | toString)
   "WEIR_BUS_REPLICATION" (int $values.kafka.replication | toString)
+  "WEIR_BUS_RETENTION_SHARE" (include "weir.text" ($values.kafka.retentionShare | default (ternary 0.25 1.0 $values.kafka.enabled)))
 -}}
 {{- with $values.cluster -}}{{- $_ := set $env "WEIR_RUNTIME_CLUSTER" . -}}{{- end -}}
 {{- $secret := include "weir.kafka.secret" $root -}}
