@@ -11,22 +11,20 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from weir.bus.api import Record
 from weir.bus.memory import MemoryBus
-from weir.bus.topics import CONTROL, PACKETS
-from weir.capture.own import OWN_ENDS
 from weir.capture.service import CaptureService
 from weir.capture.settings import CaptureSettings
-from weir.engine.frames import Frame, frames
 from weir.errors import SourceError
 from weir.model.control import Control
-from weir.model.packets import LINKTYPE_BY_HATYPE, LINKTYPE_ETHERNET, PacketBlock
+from weir.model.packets import LINKTYPE_BY_HATYPE, LINKTYPE_ETHERNET
 from weir.runtime.service import Context
+from weir.testing.live import DEFAULTS, MINE, Capture, capturing, connect, mine, send, told
 from weir.testing.netns import Namespace, joined, may_make_namespaces
 from weir.testing.packets import ethernet, icmp, ipv4, ipv6, tcp, udp
 
@@ -36,11 +34,6 @@ pytestmark = [
 ]
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
-ALL = Control(generation=1, outline=False, targets=["all"])
-
-
-DEFAULTS: dict[str, Any] = {"ring_blocks": 8}
-"""Settings of a capture, unless a test says otherwise."""
 
 
 @pytest.fixture(params=["ebpf", "classic"])
@@ -48,110 +41,6 @@ def pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setitem(DEFAULTS, "filter", request.param)
     with joined("left", "right") as ends:
         yield ends
-
-
-def told(block: PacketBlock) -> list[Frame]:
-    return [Frame(*f) for f in frames(block)] if block.layout == "tpacket3" else []
-
-
-class Capture:
-    """A capture service at work in a namespace, and what it gave."""
-
-    def __init__(self, where: Namespace, settings: CaptureSettings, **shared: Any) -> None:
-        self.where = where
-        self.bus = MemoryBus(instance="weir", shards=2)
-        self.context = Context(bus=self.bus, node="n1", shared=dict(shared))
-        self.service = CaptureService(settings, self.context)
-        self.blocks: list[PacketBlock] = []
-
-    async def control(self, control: Control) -> None:
-        """Put a document in force and wait until the source follows it."""
-        await self.bus.publish(CONTROL, [Record(b"weir", control)])
-
-    async def collect(self) -> None:
-        stream = self.bus.stream(PACKETS, group="test")
-        async for batch in stream:
-            self.blocks += [r.value for r in batch.records]
-            await stream.mark(batch.partition, batch.next_offset)
-
-    def frames(self) -> list[bytes]:
-        return [bytes(b.data[f.at : f.at + f.captured]) for b in self.blocks for f in told(b)]
-
-    async def until(self, condition: Callable[[], bool], seconds: float = 10.0) -> None:
-        async with asyncio.timeout(seconds):
-            while not condition():
-                await asyncio.sleep(0.01)
-
-    async def until_frames(self, count: int) -> None:
-        await self.until(lambda: sum(len(told(b)) for b in self.blocks) >= count)
-
-    def mode(self) -> str:
-        return self.context.modes.get("capture.source", "")
-
-
-@contextlib.asynccontextmanager
-async def capturing(where: Namespace, control: Control | None = ALL, **settings: Any) -> AsyncIterator[Capture]:
-    shared = {OWN_ENDS: settings.pop("own")} if "own" in settings else {}
-    settings.setdefault("interfaces", (where.interface,))
-    capture = Capture(where, CaptureSettings(source="af_packet", **(DEFAULTS | settings)), **shared)
-    await capture.bus.start()
-    if control is not None:
-        await capture.control(control)
-    with where.entered():
-        running = asyncio.ensure_future(capture.service.run())
-        collecting = asyncio.ensure_future(capture.collect())
-        try:
-            await capture.until(lambda: bool(capture.mode()) or running.done())
-            yield capture
-            before = time.monotonic()
-            capture.context.stop.set()
-            await asyncio.wait_for(running, 5)
-            assert time.monotonic() - before < 1, "a source closes within a second"
-            await capture.until(lambda: bool(capture.blocks) and all(last.end for last in _last(capture.blocks)))
-        finally:
-            capture.context.stop.set()
-            for task in (running, collecting):
-                task.cancel()
-            await asyncio.gather(running, collecting, return_exceptions=True)
-            await capture.bus.stop()
-
-
-def _last(blocks: list[PacketBlock]) -> list[PacketBlock]:
-    return list({b.ring: b for b in blocks}.values())
-
-
-def send(where: Namespace, sent: list[bytes]) -> None:
-    """Put frames on the wire at the namespace's end, as they are."""
-    with where.entered(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as wire:
-        wire.bind((where.interface, 0))
-        for frame in sent:
-            wire.send(frame)
-
-
-def connect(left: Namespace, right: Namespace, count: int, family: int = socket.AF_INET, size: int = 1000) -> int:
-    """So many connections with a request of `size` bytes each; answers the server's port."""
-    host = right.address if family == socket.AF_INET else right.address6
-    with right.entered():
-        server = socket.create_server((host, 0), family=family, backlog=count)
-    port = int(server.getsockname()[1])
-    with server:
-        for _ in range(count):
-            with left.entered():
-                client = socket.create_connection((host, port))
-            with client, server.accept()[0] as accepted:
-                client.sendall(b"x" * size)
-                got = 0
-                while got < size:
-                    got += len(accepted.recv(65536))
-    return port
-
-
-MINE = bytes.fromhex("020000000002020000000001")
-"""Addresses of `weir.testing.packets.ethernet`: tells what a test sent from what the kernel says on its own."""
-
-
-def mine(capture: Capture) -> list[bytes]:
-    return [f for f in capture.frames() if f.startswith(MINE)]
 
 
 def numbered(count: int, size: int = 200) -> list[bytes]:
