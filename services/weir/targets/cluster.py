@@ -54,7 +54,8 @@ class Cluster:
         self.crowded: set[ServiceKey] = set()
         """Services whose node ports are too many."""
         self._namespaces = frozenset(namespaces)
-        self._told: set[Kind] = set()
+        self._told: set[tuple[Kind, str]] = set()
+        """What has been listed: kind and namespace, empty for the whole cluster."""
         self._holder: dict[str, str] = {}
         """By address, the uid of the pod that holds it."""
         self._ended: dict[tuple[str, str], int] = {}
@@ -65,6 +66,8 @@ class Cluster:
         self._made_of: dict[ServiceKey, tuple[object, ...]] = {}
         self._port_records: dict[ServiceKey, int] = {}
         self._orphans: set[str] = set()
+        self._earlier: set[str] = set()
+        """Pods of an earlier run of which nothing else was told."""
 
     def adopt(self, records: Mapping[bytes, EndpointRecord]) -> None:
         """What stands on the topic, from an earlier run or another replica. Until a kind is listed, its records stay
@@ -75,18 +78,19 @@ class Cluster:
             for record in self.ledger.records.values()
             if record.role == "pod" and not record.port and not record.until_ns
         }
+        self._earlier = {record.uid for record in self.ledger.records.values() if record.role == "pod"}
         self._made_of = {}
         self.facts.everything_is_dirty()
-        for kind in self._told:
-            self._sweep(kind, "")
+        for kind, namespace in self._told:
+            self._sweep(kind, namespace)
         self.rule(self.matcher)
 
     def rule(self, matcher: Matcher) -> None:
         """These rules hold from now on."""
         self.matcher = matcher
         self.facts.dirty_pods.update(self.facts.pods)
-        if "pods" not in self._told:
-            self.facts.dirty_pods.update(r.uid for r in self.ledger.records.values() if r.role == "pod")
+        if not self.knows_pods:
+            self.facts.dirty_pods.update(self._earlier)
 
     def apply(self, change: Change, now_ns: int) -> None:
         """Take a change that was seen at `now_ns`."""
@@ -97,7 +101,7 @@ class Cluster:
                 self._remove(gone)
             for each in change.objects:
                 self._put(each, now_ns)
-            self._told.add(change.kind)
+            self._told.add((change.kind, change.namespace))
             self._sweep(change.kind, change.namespace)
         elif hasattr(change, "before"):
             self._put(change.object, now_ns)
@@ -108,7 +112,7 @@ class Cluster:
     def settled(self) -> bool:
         """Every kind has been listed, or is known not to be for now."""
         return bool(self.states) and all(
-            state.kind in self._told or state.state in ("forbidden", "unwatched") for state in self.states.values()
+            key in self._told or state.state in ("forbidden", "unwatched") for key, state in self.states.items()
         )
 
     def take(self, now_ns: int) -> Update:
@@ -121,15 +125,14 @@ class Cluster:
         self._orphans = set()
         wanted = {uid: self._pod(uid) for uid in facts.dirty_pods}
         for uid, records in wanted.items():
+            if _outcome(ledger.open_of(uid)) != _outcome(records):
+                facts.touch_services_of(uid)
             for address, until in untils.get(uid, {}).items():
                 closed += ledger.amend(uid, address, until)
             closed += ledger.close(uid, records, now_ns, untils.get(uid))
         opened: list[EndpointRecord] = []
-        for uid, records in wanted.items():
-            before = {(r.address, r.port): (r.targeted, r.captured, r.rules) for r in ledger.open_of(uid)}
+        for records in wanted.values():
             opened += ledger.open(records)
-            if before != {(r.address, r.port): (r.targeted, r.captured, r.rules) for r in records}:
-                facts.touch_services_of(uid)
         facts.dirty_pods.clear()
         for step in (self._nodes, self._services):
             ended, begun = step(now_ns)
@@ -143,7 +146,9 @@ class Cluster:
 
     @property
     def knows_pods(self) -> bool:
-        return "pods" in self._told
+        """All of them have been listed."""
+        watched = self._namespaces or {""}
+        return all(self._listed("pods", namespace) for namespace in watched)
 
     def expire(self, before_ns: int) -> Update:
         """Forget what ended before that."""
@@ -156,11 +161,11 @@ class Cluster:
 
     def namespaces(self) -> Set[str] | None:
         """None where they are not known."""
-        return self.facts.namespaces.keys() if "namespaces" in self._told else None
+        return self.facts.namespaces.keys() if self._listed("namespaces") else None
 
     def pod_ranges(self) -> list[str] | None:
         """Of all nodes, as the API has them; None where nodes are not known."""
-        if "nodes" not in self._told:
+        if not self._listed("nodes"):
             return None
         return [text for node in self.facts.nodes.values() for text in node.pod_ranges]
 
@@ -182,6 +187,7 @@ class Cluster:
 
     def _remove(self, value: Object, now_ns: int = 0) -> None:
         """`now_ns` is when it was seen to go, 0 if it went while nobody looked."""
+        self._earlier.discard(value.uid)
         if isinstance(value, Pod) and now_ns:
             before = self.facts.pods.get(value.uid, value)
             at = min(now_ns, value.ended_ns + SECOND) if value.ended_ns else now_ns
@@ -211,7 +217,7 @@ class Cluster:
         for address in facts.dirty_addresses:
             old = self._holder.get(address, "")
             new = max(facts.claims.get(address, ()), key=self._order, default="")
-            if new == old or (not new and "pods" not in self._told):
+            if new == old or (not new and self._unlisted(old)):
                 continue
             last = self.ledger.last_pod(address, but=new)
             if last is not None:
@@ -255,15 +261,27 @@ class Cluster:
         """The records that this pod should have."""
         pod = self.facts.pods.get(uid)
         if pod is None:
-            return [] if "pods" in self._told else self._as_before(uid)
+            return self._as_before(uid) if self._unlisted(uid) else []
         addresses = [address for address in held_addresses(pod) if self._holder.get(address) == uid]
         if not addresses:
             return []
         services = self.facts.services_of(uid)
-        if "endpointslices" not in self._told and (known := self.ledger.open_of(uid)):
+        if not self._listed("endpointslices", pod.namespace) and (known := self.ledger.open_of(uid)):
             services = known[0].services
         captured = pod.node in self.facts.captured
         return pod_records(pod, addresses, services, captured, self.matcher, uid in self.facts.own)
+
+    def _listed(self, kind: Kind, namespace: str = "") -> bool:
+        return (kind, "") in self._told or (kind, namespace) in self._told
+
+    def _unlisted(self, uid: str) -> bool:
+        """A pod of an earlier run that may be there still."""
+        records = self.ledger.open_of(uid)
+        if uid not in self._earlier or uid in self.facts.pods or not records:
+            return False
+        namespace = records[0].namespace
+        watched = not self._namespaces or namespace in self._namespaces
+        return watched and not self._listed("pods", namespace)
 
     def _as_before(self, uid: str) -> list[EndpointRecord]:
         return [
@@ -352,3 +370,8 @@ class Cluster:
             if address not in self._holder:
                 outside.append((address, port))
         return Behind(front, tuple(sorted(rules)), tuple(sorted(set(outside))))
+
+
+def _outcome(records: Iterable[EndpointRecord]) -> set[tuple[object, ...]]:
+    """What a service's own records depend on."""
+    return {(r.address, r.port, r.captured, *r.rules) for r in records}

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -77,7 +79,5 @@ def test_what_is_wrong_is_told_with_its_place(text: str, place: str) -> None:
 
 @given(st.text(alphabet="ab/=!(),<> in\t\n\x00é-.", max_size=30))
 def test_any_text_is_a_selector_or_an_error(text: str) -> None:
-    try:
+    with contextlib.suppress(SettingsError):
         parse_selector(text).holds(WEB)
-    except SettingsError as error:
-        assert "character" in error.message

@@ -152,8 +152,12 @@ class KubeClient:
         try:
             async with asyncio.timeout(OPEN_S):
                 socket = await rest.pool_manager.ws_connect(
-                    configuration.host + path, protocols=protocols, headers=await self._own_headers(), proxy=rest.proxy,
-                    max_msg_size=0, autoping=True,
+                    configuration.host + path,
+                    protocols=protocols,
+                    headers=await self._own_headers(),
+                    proxy=rest.proxy,
+                    max_msg_size=0,
+                    autoping=True,
                 )
         except aiohttp.WSServerHandshakeError as error:
             raise refusal(read_status(b""), error.status, f"WebSocket {path}") from None

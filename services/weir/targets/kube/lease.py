@@ -61,7 +61,7 @@ class Lease:
         self.holder = ""
         """Who holds it, as far as is known."""
         self.reason = ""
-        """Why it is not held, for people."""
+        """Why it is not held, or could not be renewed, for people."""
         self._client = client
         self._name = lease_name(instance)
         self._path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace or client.namespace}/leases"
@@ -97,7 +97,7 @@ class Lease:
     async def run(self) -> None:
         """Until it is cancelled."""
         while True:
-            asked = await self._step()
+            asked = await self.step()
             await self._clock.sleep(max(self._terms.renew_s * self._chance.uniform(0.8, 1.0), asked))
 
     async def wait(self) -> None:
@@ -121,8 +121,8 @@ class Lease:
         except (ApiError, TimeoutError):
             pass
 
-    async def _step(self) -> float:
-        """Seconds that the server asks to wait."""
+    async def step(self) -> float:
+        """Renew it, take it or look who has it, once. Gives the seconds that the server asks to wait."""
         began = self._clock.monotonic()
         work = asyncio.ensure_future(self._attempt())
         alarm = asyncio.ensure_future(self._clock.sleep(self._terms.answer_s))
@@ -135,8 +135,8 @@ class Lease:
             # A failed renewal is no loss yet: `held` turns false by time.
             if self._held and not self.held:
                 self._set(False, f"not renewed in time: {error.message}")
-            elif not self._held:
-                self._set(False, error.message)
+            else:
+                self.reason = error.message
             self._mine = None
             return error.retry_after
         finally:

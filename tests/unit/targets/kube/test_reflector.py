@@ -12,7 +12,7 @@ from weir.targets.kube.client import KubeClient
 from weir.targets.kube.objects import Change, Delete, Put, Replace, Watching
 from weir.targets.kube.reflector import Pace, Reflector
 from weir.targets.kube.values import RESOURCES
-from weir.testing.kubefake import FakeKube, HurriedClock
+from weir.testing.kubefake import FakeKube, SteppedClock
 
 PATIENCE_S = 20.0
 
@@ -20,7 +20,7 @@ PATIENCE_S = 20.0
 class Scene:
     """A fake server, a reflector of its pods, and what it told."""
 
-    def __init__(self, fake: FakeKube, reflector: Reflector, clock: HurriedClock, changes: list[Change]) -> None:
+    def __init__(self, fake: FakeKube, reflector: Reflector, clock: SteppedClock, changes: list[Change]) -> None:
         self.fake = fake
         self.reflector = reflector
         self.clock = clock
@@ -43,24 +43,27 @@ class Scene:
     def states(self) -> list[str]:
         return [change.state for change in self.changes if isinstance(change, Watching)]
 
+    def why(self, state: str) -> str:
+        return next(change.reason for change in self.changes if isinstance(change, Watching) and change.state == state)
+
     def told(self, kind: type) -> list[Change]:
         return [change for change in self.changes if isinstance(change, kind)]
 
     def delays(self) -> list[float]:
-        """How long it waited before it tried again; the alarms of streams that are silent are longer or not reached."""
+        """How long it waited before it tried again; the alarms of streams are longer."""
         return [delay for delay in self.clock.slept if delay < 90.0]
 
 
 @asynccontextmanager
 async def scene(
     folder: Path, *pods: str, before: Callable[[FakeKube], None] = lambda fake: None, pace: Pace | None = None,
-    factor: float = 100.0,
+    hold: float = 90.0,
 ) -> AsyncIterator[Scene]:  # fmt: skip
     async with FakeKube() as fake:
         for name in pods:
             fake.put("pods", {"metadata": {"name": name, "namespace": "d"}})
         before(fake)
-        clock = HurriedClock(factor)
+        clock = SteppedClock(hold)
         async with (
             await KubeClient.open(str(fake.kubeconfig(folder))) as client,
             asyncio.TaskGroup() as tasks,
@@ -106,10 +109,12 @@ async def test_a_server_that_never_says_that_all_was_listed(tmp_path: Path) -> N
         fake.streaming_list = "unknown"
 
     async with scene(tmp_path, "a", before=before) as s:
+        await s.until(lambda: s.clock.alarm() == 90.0)
+        s.clock.advance(91)
         await s.watching()
         assert s.pods() == {"a"}
         assert s.fake.requests("list")
-        assert "silent" in next(change.reason for change in s.told(Watching) if change.state == "away")  # type: ignore[union-attr]
+        assert "silent" in s.why("away")
 
 
 async def test_the_first_page_is_too_old_when_the_second_is_asked(tmp_path: Path) -> None:
@@ -154,10 +159,10 @@ async def test_a_place_that_is_too_old_is_listed_anew_and_tells_what_is_gone(tmp
     async with scene(tmp_path, "stays", "goes") as s:
         await s.watching()
         s.fake.gone_as_status = as_status
-        s.fake.abort()
-        await s.until(lambda: s.reflector.state == "away")
+        await s.fake.stop()
         s.fake.delete("pods", "goes", "d")
         s.fake.forget()
+        await s.fake.start()
         await s.watching()
         _, second = s.told(Replace)
         assert isinstance(second, Replace)
@@ -179,7 +184,7 @@ async def test_an_error_in_the_stream_is_no_reason_to_list(tmp_path: Path) -> No
     async with scene(tmp_path, "a") as s:
         await s.watching()
         s.fake.error(500)
-        await s.until(lambda: s.reflector.state == "away")
+        await s.until(lambda: "away" in s.states())
         s.put("b")
         await s.until(lambda: s.pods() == {"a", "b"})
         assert s.reflector.lists == 1
@@ -216,46 +221,45 @@ async def test_a_bookmark_moves_the_place(tmp_path: Path) -> None:
 
 
 async def test_a_stream_that_falls_silent_is_opened_again(tmp_path: Path) -> None:
-    async with scene(tmp_path, "a", factor=400.0) as s:
+    async with scene(tmp_path, "a") as s:
         await s.watching()
         s.fake.silent = True
         s.put("b")
+        s.clock.advance(89)
+        assert s.reflector.state == "watching"
+        s.clock.advance(2)
         await s.until(lambda: "away" in s.states())
-        assert "silent" in next(change.reason for change in s.told(Watching) if change.state == "away")  # type: ignore[union-attr]
+        assert "silent" in s.why("away")
         s.fake.silent = False
         await s.until(lambda: s.pods() == {"a", "b"})
         assert s.reflector.lists == 1
 
 
 async def test_a_stream_with_bookmarks_is_not_silent(tmp_path: Path) -> None:
-    async with scene(tmp_path, "a", factor=200.0) as s:
+    async with scene(tmp_path, "a") as s:
         await s.watching()
-        began = s.clock.monotonic()
-
-        async def bookmarks() -> None:
-            while True:
-                s.fake.bookmark()
-                await s.clock.sleep(10)
-
-        telling = asyncio.ensure_future(bookmarks())
-        await s.until(lambda: s.clock.monotonic() > began + 200)
-        telling.cancel()
+        for version in ("2000", "3000", "4000"):
+            s.clock.advance(80)
+            s.fake._version = int(version)
+            s.fake.bookmark()
+            await s.until(lambda: s.reflector._mirror.version == version and s.clock.alarm() == 90.0)  # noqa: B023
         assert s.reflector.watches == 1
+        s.clock.advance(91)
+        await s.until(lambda: s.reflector.watches == 2)
 
 
 async def test_a_watch_that_does_not_end_is_ended(tmp_path: Path) -> None:
-    async with scene(tmp_path, "a", pace=Pace(watch_s=(20, 40), slack_s=10.0), factor=20.0) as s:
+    async with scene(tmp_path, "a", pace=Pace(watch_s=(20, 20), slack_s=10.0), hold=4.0) as s:
         await s.watching()
-
-        async def bookmarks() -> None:
-            while True:
-                s.fake.bookmark()
-                await asyncio.sleep(0.02)
-
-        telling = asyncio.ensure_future(bookmarks())
-        # The fake ends streams after 20 real seconds at the earliest, which are 400 of the clock's.
+        for _ in range(5):
+            s.clock.advance(5)
+            version = str(s.fake._version + 100)
+            s.fake._version += 100
+            s.fake.bookmark()
+            await s.until(lambda: s.reflector._mirror.version == version and s.clock.alarm() <= 30.0)  # noqa: B023
+        assert s.reflector.watches == 1
+        s.clock.advance(6)
         await s.until(lambda: s.reflector.watches == 2)
-        telling.cancel()
         assert s.reflector.lists == 1
 
 
@@ -274,7 +278,7 @@ async def test_retry_after_is_obeyed(tmp_path: Path) -> None:
 
 
 async def test_delays_rise_while_a_server_fails_and_no_further(tmp_path: Path) -> None:
-    async with scene(tmp_path, "a", before=lambda fake: fake.refuse(500, times=9), factor=2000.0) as s:
+    async with scene(tmp_path, "a", before=lambda fake: fake.refuse(500, times=9)) as s:
         await s.watching()
         delays = s.delays()[:9]
         assert delays[-1] > 10 * delays[0]
@@ -283,13 +287,13 @@ async def test_delays_rise_while_a_server_fails_and_no_further(tmp_path: Path) -
 
 
 async def test_a_stream_that_ends_at_once_is_not_opened_in_a_loop(tmp_path: Path) -> None:
-    async with scene(tmp_path, "a", factor=1.0) as s:
+    async with scene(tmp_path, "a") as s:
         await s.watching()
         s.fake.end()
         await s.until(lambda: len(s.fake.requests("watch")) == 2 and s.fake.watching() == 1)
         s.fake.end()
-        await s.until(lambda: s.reflector.state == "away")
-        assert "ended at once" in s.reflector.reason
+        await s.until(lambda: "away" in s.states())
+        assert "ended at once" in s.why("away")
 
 
 async def test_an_expired_token_is_read_anew_once(tmp_path: Path) -> None:
@@ -304,20 +308,21 @@ async def test_an_expired_token_is_read_anew_once(tmp_path: Path) -> None:
 
         s.fake.tokens = {"unknown to us"}
         s.fake.abort()
-        await s.until(lambda: "Unauthorized" in s.reflector.reason)
-        # Each attempt asks twice at most: as before, and with what was read anew.
-        assert s.reflector.state == "away"
+        await s.until(lambda: s.states()[-1] == "away" and s.fake.asked[-1].code == 401)
         s.fake.tokens = {"renewed"}
         await s.watching()
         assert s.reflector.lists == 1
 
 
 async def test_a_kind_that_is_forbidden_is_asked_for_slowly(tmp_path: Path) -> None:
-    async with scene(tmp_path, "a", before=lambda fake: fake.refuse(403, times=2), factor=1000.0) as s:
+    async with scene(
+        tmp_path, "a", before=lambda fake: fake.refuse(403, times=2), pace=Pace(refused_s=(60.0, 80.0))
+    ) as s:
         await s.watching()
         assert s.states() == ["listing", "forbidden", "watching"]
-        assert all(60.0 <= delay <= 120.0 for delay in s.clock.slept[:2])
-        reason = next(change.reason for change in s.told(Watching) if change.state == "forbidden")  # type: ignore[union-attr]
+        assert all(60.0 <= delay <= 80.0 for delay in s.delays())
+        assert len(s.delays()) == 2
+        reason = s.why("forbidden")
         assert 'a ClusterRole needs: apiGroups [""], resources ["pods"], verbs ["list", "watch"]' in reason
 
 
@@ -335,7 +340,8 @@ async def test_a_server_that_is_killed_and_comes_back(tmp_path: Path) -> None:
     async with scene(tmp_path, "a", "b") as s:
         await s.watching()
         await s.fake.stop()
-        await s.until(lambda: "cannot be reached" in s.reflector.reason)
+        await s.until(lambda: "away" in s.states())
+        assert "cannot be reached" in s.why("away")
         assert s.pods() == {"a", "b"}
         s.fake.delete("pods", "b", "d")
         await s.fake.start()
@@ -352,7 +358,7 @@ async def test_five_thousand_pods_stay_small(tmp_path: Path) -> None:
         for number in range(5000):
             fake.put("pods", {"metadata": {"name": f"p{number}", "namespace": "d", **padding}})
 
-    async with scene(tmp_path, before=before, factor=1.0) as s:
+    async with scene(tmp_path, before=before) as s:
         await s.watching()
         assert len(s.pods()) == 5000
         one = next(iter(s.reflector.known.values()))

@@ -10,8 +10,9 @@ import pytest
 from weir.targets.kube import watch as watching
 from weir.targets.kube.client import KubeClient
 from weir.targets.kube.objects import KINDS, Change, Put, Replace, Watching
+from weir.targets.kube.reflector import Pace
 from weir.targets.kube.watch import ClusterWatch
-from weir.testing.kubefake import FakeKube, HurriedClock
+from weir.testing.kubefake import FakeKube
 
 PATIENCE_S = 20.0
 
@@ -26,8 +27,8 @@ def pod(name: str, namespace: str) -> dict[str, object]:
     return {"metadata": {"name": name, "namespace": namespace}}
 
 
-def make(client: KubeClient, *namespaces: str) -> ClusterWatch:
-    return ClusterWatch(client, namespaces=namespaces, clock=HurriedClock(), chance=random.Random(3))
+def make(client: KubeClient, *namespaces: str, pace: Pace | None = None) -> ClusterWatch:
+    return ClusterWatch(client, namespaces=namespaces, chance=random.Random(3), pace=pace)
 
 
 async def test_one_stream_for_each_kind(tmp_path: Path) -> None:
@@ -71,7 +72,7 @@ async def test_some_namespaces_only(tmp_path: Path) -> None:
 async def test_what_is_forbidden_leaves_the_others(tmp_path: Path) -> None:
     async with FakeKube() as fake, await KubeClient.open(str(fake.kubeconfig(tmp_path))) as client:
         fake.refuse(403, "nodes", times=1_000)
-        async with make(client) as watch:
+        async with make(client, pace=Pace(refused_s=(0.01, 0.02))) as watch:
             await until(lambda: watch.whole and fake.watching() == len(KINDS) - 1)
             (what,) = watch.trouble().items()
             assert what[0] == "nodes"
