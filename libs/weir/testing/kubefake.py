@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import math
 import re
 import uuid
 from collections.abc import Callable, Iterable
@@ -30,24 +31,48 @@ REASONS = {
 }  # fmt: skip
 
 
-class HurriedClock:
-    """A clock that runs `factor` times as fast as the real one, so that a minute of patience passes in no time."""
+class SteppedClock:
+    """A clock that moves when it is told to, and by every sleep shorter than `hold`, which is over at once.
 
-    def __init__(self, factor: float = 100.0, began_ns: int = 1_800_000_000_000_000_000) -> None:
-        self._factor = factor
+    So delays pass in no time, and alarms (longer sleeps) go off when the test says so, however slow the machine is.
+    """
+
+    def __init__(self, hold: float = 90.0, began_ns: int = 1_800_000_000_000_000_000) -> None:
+        self._hold = hold
         self._began_ns = began_ns
+        self._now = 0.0
+        self._sleepers: dict[asyncio.Future[None], float] = {}
         self.slept: list[float] = []
         """Every delay that was asked for, in order."""
 
     def now_ns(self) -> int:
-        return self._began_ns + int(self.monotonic() * 1e9)
+        return self._began_ns + int(self._now * 1e9)
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time() * self._factor
+        return self._now
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        await asyncio.sleep(seconds / self._factor)
+        if seconds < self._hold:
+            self.advance(seconds)
+            await asyncio.sleep(0)
+            return
+        sleeper = asyncio.get_running_loop().create_future()
+        self._sleepers[sleeper] = self._now + seconds
+        try:
+            await sleeper
+        finally:
+            del self._sleepers[sleeper]
+
+    def advance(self, seconds: float) -> None:
+        self._now += seconds
+        for sleeper, due in self._sleepers.items():
+            if due <= self._now and not sleeper.done():
+                sleeper.set_result(None)
+
+    def alarm(self) -> float:
+        """Seconds until the next alarm; infinite without one."""
+        return min((due - self._now for sleeper, due in self._sleepers.items() if not sleeper.done()), default=math.inf)
 
 
 @dataclass

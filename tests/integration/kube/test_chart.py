@@ -35,8 +35,9 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "a Kafka with client certificates": (*OUTSIDE, "--set", "kafka.securityProtocol=SSL,kafka.tlsSecret=mine"),
     "a Kafka without users": ("--set", "kafka.auth=false"),
     "settings of every kind": (
-        "--set-json", 'settings={"capture": {"exclude": ["10.0.0.9:80"]}, "hub": {"tail_interval_s": 0.25}, '
-        '"store": {"retention_bytes": 21474836481}, "targets": {"bodies": false}}',
+        "--set-json",
+        ('settings={"capture": {"exclude": ["10.0.0.9:80"]}, "hub": {"tail_interval_s": 0.25}, '
+         '"store": {"retention_bytes": 21474836481}, "targets": {"bodies": false}}'),
     ),
     "what people add": (
         "--set", "hub.hosts={weir.example.test},capture.port=29101,capture.host=0.0.0.0,image.pullSecrets={a,b}",

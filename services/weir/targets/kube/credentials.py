@@ -24,7 +24,7 @@ ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     configuration: Configuration
     where: str
-    """For people: `context prod of /home/me/.kube/config`, or `the service account of this pod`."""
+    """For people: `context prod of ~/.kube/config`, or `the service account of this pod`."""
     namespace: str
     """Of the context or the pod."""
 
