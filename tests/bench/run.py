@@ -13,12 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import filtering
 import inputs
 import joined
 import live
 import msgspec
 import reading
 import storing
+import targets
 from measure import Case, Figure, Run, Skip, machine
 
 CASES: dict[str, Case] = {
@@ -29,8 +31,10 @@ CASES: dict[str, Case] = {
     "bus": joined.bus,
     "kafka": joined.kafka,
     "store": storing.store,
+    "targets": targets.targets,
     "latency": live.latency,
     "capture": live.capture,
+    "kernel": filtering.kernel,
 }
 
 
