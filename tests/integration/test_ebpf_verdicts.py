@@ -13,7 +13,7 @@ import pytest
 from weir.capture.bpf import syscall
 from weir.capture.bpf.layout import FLOW, Flow, FlowKey, Verdict, flow_key, wide
 from weir.capture.bpf.selection import Selection
-from weir.capture.bpf.socketfilter import KernelFilter
+from weir.capture.bpf.socketfilter import EVERY_CONVERSATION, KernelFilter
 from weir.directory import Directory
 from weir.directory.ranges import Ranges
 from weir.directory.selector import compile_targets
@@ -21,7 +21,7 @@ from weir.directory.vantage import View, node_number, view
 from weir.model.control import Control, EndpointRecord
 from weir.model.flow import DirectedFlow
 from weir.net.target import parse_target
-from weir.testing.netns import may_make_namespaces
+from weir.testing.netns import joined, may_make_namespaces
 from weir.testing.packets import icmp, ipv4, ipv6, tcp, udp
 
 pytestmark = [
@@ -196,3 +196,83 @@ def test_the_program_decides_as_the_stages_behind_it(seed: int) -> None:
             assert value is not None
             told = Verdict(Flow(*FLOW.unpack(value)).verdict)
             assert (told, got) == (verdict, kept(verdict, flow, packet, flags, kind)), (flow, control, own)
+
+
+def everything(**fields: object) -> Selection:
+    selection = Selection()
+    selection.adopt(Control(generation=1, targets=["all"], **fields))  # type: ignore[arg-type]
+    return selection
+
+
+def test_a_share_keeps_conversations_whole() -> None:
+    half = 0
+    with filtering(everything()) as kernel:
+        for share in (EVERY_CONVERSATION // 2, 0, EVERY_CONVERSATION):
+            kernel.share(share)
+            for n in range(400):
+                there = run(kernel, ipv4(FOUR[0], FOUR[1], 17, udp(1000 + n, 80, bytes(9))))
+                back = run(kernel, ipv4(FOUR[1], FOUR[0], 17, udp(80, 1000 + n, bytes(9))))
+                assert there == back
+                if share not in (0, EVERY_CONVERSATION):
+                    half += bool(there)
+                else:
+                    assert there == (SNAPLEN if share else 0)
+        stats = kernel.stats()
+    assert 150 < half < 250
+    assert stats.shed == 2 * (400 - half) + 800
+    assert stats.shed_bytes == 37 * stats.shed
+
+
+def test_an_interface_owns_a_flow_until_a_second_after_its_last_packet() -> None:
+    with joined("left", "right") as (left, _), left.entered():
+        other = socket.if_nametoindex(left.interface)
+        packet = ipv4(FOUR[0], FOUR[1], 17, udp(1, 2, b"x"))
+        back = ipv4(FOUR[1], FOUR[0], 17, udp(2, 1, b"x"))
+        with filtering(everything()) as kernel:
+            assert run(kernel, packet) == SNAPLEN
+            owned = time.monotonic()
+            assert run(kernel, packet, other) == 0
+            assert run(kernel, back, other) == SNAPLEN, "each direction has its own"
+            while not run(kernel, packet, other):
+                assert time.monotonic() - owned < 5
+            assert time.monotonic() - owned > 0.9
+            assert run(kernel, packet) == 0
+            assert kernel.stats().copies >= 2
+
+
+def test_later_fragments_go_with_the_first_one() -> None:
+    selection = Selection()
+    selection.adopt(Control(generation=1, targets=["port:8080"]))
+    first, more = udp(5000, 8080, bytes(16)), 0x2000
+    with filtering(selection) as kernel:
+        for src, dst in ((FOUR[0], FOUR[1]), (FOUR[1], FOUR[2])):
+            assert run(kernel, ipv4(src, dst, 17, first, ident=7, fragment=more)) == SNAPLEN
+            assert run(kernel, ipv4(src, dst, 17, bytes(8), ident=7, fragment=3)) == SNAPLEN
+            assert run(kernel, ipv4(src, dst, 17, bytes(8), ident=8, fragment=3)) == 0
+        for offset, keep in ((0, SNAPLEN), (2 << 3, SNAPLEN)):
+            header = bytes((17, 0)) + (offset | (not offset)).to_bytes(2, "big") + b"\0\0\0\x09"
+            assert run(kernel, ipv6(SIX[0], SIX[1], 44, header + (bytes(16) if offset else first))) == keep
+        key = flow_key(FlowKey(wide(socket.inet_aton(FOUR[0])), wide(socket.inet_aton(FOUR[1])), 5000, 8080, 17))
+        assert Flow(*FLOW.unpack(kernel.flows.get(key) or b"")).packets == 2
+
+
+@pytest.mark.parametrize("packet", [bytes(40), b"\x42" + bytes(30), b"\x64" + bytes(40)])
+def test_nonsense_passes_nowhere(packet: bytes) -> None:
+    with filtering(everything()) as kernel:
+        assert syscall.run_program(kernel.descriptor, bytes(12) + b"\x08\x00" + packet)[0] == 0
+
+
+def test_an_update_of_ten_thousand_addresses_is_complete() -> None:
+    records = {
+        b"%d" % n: EndpointRecord(address=f"10.{n >> 8}.{n & 255}.9", uid=str(n), targeted=True) for n in range(10_000)
+    }
+    selection = Selection()
+    with filtering(selection) as kernel:
+        selection.learn(records.items())
+        kernel.apply(selection.changes())
+        wanted = range(0, 10_100, 7)
+        kept = [n for n in wanted if run(kernel, ipv4("10.200.0.1", f"10.{n >> 8}.{n & 255}.9", 17, udp(1, 2)))]
+        assert kept == [n for n in wanted if n < 10_000]
+        selection.learn((key, None) for key in records)
+        kernel.apply(selection.changes())
+        assert not any(run(kernel, ipv4("10.200.0.1", f"10.{n >> 8}.{n & 255}.9", 17, udp(1, 2))) for n in wanted)
