@@ -15,7 +15,7 @@ from weir.testing.cluster.images import COREDNS_TAG, ClusterError
 from weir.testing.cluster.node import CGROUPS, CNI_PLUGINS, Node
 from weir.testing.kube.control_plane import BARE, ControlPlane
 
-COMMANDS = ("containerd", "ctr", "runc", "unshare", "nsenter", "ip", "iptables", "sysctl", "mount", "bash")
+COMMANDS = ("containerd", "ctr", "runc", "unshare", "nsenter", "ip", "iptables", "sysctl", "mount", "bash", "hostname")
 NODES = 2
 # Of the whole machine, and the kubelet writes them.
 TUNED = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")

@@ -26,6 +26,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 CNI_PLUGINS = Path("/usr/lib/cni")
 _FIRST = """
 set -e
+hostname "$0"
 mount -t tmpfs tmpfs /run/netns
 mount --make-rshared /
 trap 'exit 0' TERM
@@ -101,8 +102,8 @@ class Node:
     def _start_namespaces(self) -> None:
         os.makedirs("/run/netns", exist_ok=True)
         self._first.start([
-            "unshare", "--net", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
-            "--mount-proc", "bash", "-c", _FIRST,
+            "unshare", "--net", "--uts", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child",
+            "--mount-proc", "bash", "-c", _FIRST, self.name,
         ])  # fmt: skip
         self._until("namespaces", lambda: bool(self._children_of_first()))
         self._pid = self._children_of_first()[0]
@@ -120,7 +121,7 @@ class Node:
             return []
 
     def _enter(self, child: Child, command: Sequence[str]) -> None:
-        child.start(["nsenter", f"--target={self._pid}", "--mount", "--pid", "--net", "--", *command])
+        child.start(["nsenter", f"--target={self._pid}", "--mount", "--pid", "--net", "--uts", "--", *command])
 
     def _ctr(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
