@@ -36,6 +36,7 @@ from weir.store.service import StoreService
 from weir.store.settings import StoreSettings
 from weir.targets.service import KNOWN_ENDPOINTS, TargetsService
 from weir.testing.simulation_bus import TroubledBus
+from weir.testing.simulation_live import Live, LiveSource, Operator, live_scenario, undisturbed_live
 from weir.testing.simulation_loop import OWNER, Tasks, VirtualClock, VirtualLoop, run_virtual
 from weir.testing.simulation_traffic import CLUSTER, INSTANCE, Ring, Scenario, comparable, scenario, undisturbed
 
@@ -116,17 +117,17 @@ class Process:
         self._cluster = cluster
         self._stages = stages
         self._shared = shared
-        self._task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[None] | None = None
         self._killed = False
 
     @property
     def running(self) -> bool:
-        return self._task is not None and not self._task.done()
+        return self.task is not None and not self.task.done()
 
     def start(self) -> None:
         cluster = self._cluster
         self._killed = False
-        self._tasks: Tasks = set()
+        self.tasks: Tasks = set()
         self.bus = TroubledBus(
             cluster.broker, cluster.chance, trouble=cluster.trouble, late_s=cluster.late_s * cluster.chance.random()
         )
@@ -135,8 +136,8 @@ class Process:
             self._stages, self.bus, settings, embedded=False, process=self.name, node="node", clock=VirtualClock(),
             shared={"archive": cluster.archive, "chance": cluster.chance, **self._shared},
         )
-        token = OWNER.set(self._tasks)
-        self._task = asyncio.ensure_future(self._run())
+        token = OWNER.set(self.tasks)
+        self.task = asyncio.ensure_future(self._run())
         OWNER.reset(token)
 
     async def _run(self) -> None:
@@ -150,7 +151,7 @@ class Process:
         """As SIGKILL does: nothing that it does from now on reaches anybody."""
         self._killed = True
         self.bus.crash()
-        while tasks := [task for task in self._tasks if not task.done()]:
+        while tasks := [task for task in self.tasks if not task.done()]:
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks, timeout=0.001)
@@ -158,17 +159,23 @@ class Process:
     async def end(self) -> None:
         """As SIGTERM does."""
         self.host.stop.set()
-        if self._task is not None:
-            await asyncio.wait({self._task}, timeout=120)
-            if not self._task.done():
+        if self.task is not None:
+            await asyncio.wait({self.task}, timeout=120)
+            if not self.task.done():
                 self._cluster.problems.append(f"{self.name} did not end")
                 await self.kill()
+
+
+class PatientFilter(FilterService):
+    """Sources of the simulation are silent for as long as they like."""
+
+    silence_s = DEADLINE_S
 
 
 class Cluster:
     """Everybody who takes part in one run."""
 
-    def __init__(self, given: Scenario, chance: random.Random, loop: VirtualLoop) -> None:
+    def __init__(self, given: Scenario | Live, chance: random.Random, loop: VirtualLoop) -> None:
         self.chance = chance
         self.loop = loop
         self.problems: list[str] = []
@@ -183,17 +190,24 @@ class Cluster:
         )
         decode = DecodeSettings(snapshot_interval_s=chance.choice((0.05, 1.0, 5.0)))
         self._kinds: dict[str, tuple[type[Service], Any]] = {
-            "filter": (FilterService, FilterSettings()),
+            "filter": (PatientFilter, FilterSettings()),
             "decode": (DecodeService, decode),
             "store": (StoreService, StoreSettings(batch_age_s=chance.choice((0.01, 0.2, 2.0)))),
         }
-        self.targets = Process(self, "targets", [(TargetsService, given.targets)], **{KNOWN_ENDPOINTS: given.known})
+        shared: dict[str, Any] = {}
+        self._operator: Operator | None = None
+        self.targets: list[Process] = []
+        if isinstance(given, Live):
+            self._operator = shared["operator"] = Operator(given, self.broker, chance, self._worked_through)
+        else:
+            known = {KNOWN_ENDPOINTS: given.known}
+            self.targets = [Process(self, "targets", [(TargetsService, given.targets)], **known)]
         self.workers = [Process(self, name, self._stages(name)) for name in self._names()]
         nodes = sorted({ring.node for ring in given.rings})
         self.captures = [
             Process(
                 self, f"capture-{node}", [(CaptureService, CaptureSettings())],
-                rings=[ring for ring in given.rings if ring.node == node],
+                rings=[ring for ring in given.rings if ring.node == node], **shared,
             )
             for node in nodes
         ]
@@ -208,14 +222,16 @@ class Cluster:
         return [self._kinds[kind] for kind in name.rsplit("-", 1)[0].split("+")]
 
     async def run(self) -> None:
-        everybody = [self.targets, *self.workers, *self.captures]
+        everybody = [*self.targets, *self.workers, *self.captures]
+        if self._operator is not None:
+            await self._operator.start()
         self.chance.shuffle(everybody)
         for process in everybody:
             process.start()
             if self.chance.random() < 0.3:
                 await asyncio.sleep(self.chance.choice((0.01, 1.0, 5.0)))
         await self._disturb()
-        for process in (self.targets, *self.workers):
+        for process in (*self.targets, *self.workers):
             if not process.running:
                 process.start()
         if not await self._finished():
@@ -231,7 +247,7 @@ class Cluster:
             else:
                 await asyncio.sleep(self.chance.choice((0.5, 4.0, 20.0)))
             what = self.chance.random()
-            process = self.chance.choice([self.targets, *self.workers])
+            process = self.chance.choice([*self.targets, *self.workers])
             if what < 0.5 and process.running:
                 self._tell("kill", process)
                 await process.kill()
@@ -258,8 +274,14 @@ class Cluster:
 
     async def _finished(self) -> bool:
         """Wait until every stage has marked all that the one before it published."""
+        captures = [capture.task for capture in self.captures if capture.task is not None]
+        await asyncio.wait(captures, timeout=DEADLINE_S)
+        return all(task.done() for task in captures) and await self._worked_through()
+
+    async def _worked_through(self) -> bool:
+        """Wait until every stage has marked all that was published so far."""
         until = self.loop.time() + DEADLINE_S
-        while any(capture.running for capture in self.captures) or not self._all_marked():
+        while not self._all_marked():
             if self.loop.time() > until or self.problems:
                 return False
             await asyncio.sleep(0.5)
@@ -279,24 +301,34 @@ class Cluster:
 
 
 def simulate(seed: int) -> Outcome:
-    """One run; the same seed gives the same run."""
+    """One run of a cluster that stays as it is; the same seed gives the same run."""
     chance = random.Random(seed)
     given = scenario(chance)
-    expected = undisturbed(given)
-    with _quiet():
+    return _outcome(given, undisturbed(given), chance, twice=given.twice)
+
+
+def simulate_live(seed: int) -> Outcome:
+    """One run of a cluster that changes."""
+    chance = random.Random(seed)
+    given = live_scenario(chance)
+    return _outcome(given, undisturbed_live(given), chance, twice=True)
+
+
+def _outcome(given: Scenario | Live, expected: list[EntryMap], chance: random.Random, *, twice: bool) -> Outcome:
+    with _quiet(LiveSource if isinstance(given, Live) else Source):
         cluster = run_virtual(lambda loop: _run(given, chance, loop), chance)
     problems = list(cluster.problems)
-    if not given.twice:
+    if not twice:
         problems += _unlike(cluster.archive.entries, expected)
     return Outcome(
-        expected=comparable(expected, twice=given.twice),
-        found=comparable(cluster.archive.entries, twice=given.twice),
+        expected=comparable(expected, twice=twice),
+        found=comparable(cluster.archive.entries, twice=twice),
         problems=problems,
         story=cluster.story,
     )
 
 
-async def _run(given: Scenario, chance: random.Random, loop: VirtualLoop) -> Cluster:
+async def _run(given: Scenario | Live, chance: random.Random, loop: VirtualLoop) -> Cluster:
     cluster = Cluster(given, chance, loop)
     await cluster.run()
     cluster.broker.close()
@@ -312,12 +344,12 @@ def _unlike(entries: Sequence[EntryMap], expected: Sequence[EntryMap]) -> list[s
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def _quiet(source: type[Source | LiveSource]) -> Iterator[None]:
     """Captures read from the simulation, and processes that are killed do not fill the terminal."""
     level = logging.root.manager.disable
     logging.disable(logging.CRITICAL)
     try:
-        with patch("weir.capture.service.choose", lambda settings: Source):
+        with patch("weir.capture.service.choose", lambda settings: source):
             yield
     finally:
         logging.disable(level)

@@ -41,6 +41,11 @@ class Talk:
         self._ends = (client, sport), (server, dport)
         self._next = [chance.choice((chance.getrandbits(32), 2**32 - chance.randrange(1, 3000))) for _ in range(2)]
 
+    @property
+    def client(self) -> str:
+        """Its address."""
+        return self._ends[C][0]
+
     def wait(self, seconds: float) -> None:
         self.ts_ns += int(seconds * NS)
 

@@ -97,16 +97,16 @@ def _blocks(chance: random.Random, node: str, number: int, packets: list[Packet]
         taken = packets[at:at + chance.randrange(1, 12)]
         if chance.random() < 0.2:
             clock += int((taken[0].ts_ns - clock) * chance.random()) if taken[0].ts_ns > clock else 0
-            blocks.append(_block(node, number, len(blocks), at, [], clock))
+            blocks.append(packet_block(node, number, len(blocks), at, [], clock))
         clock = max(clock, taken[-1].ts_ns)
-        blocks.append(_block(node, number, len(blocks), at, taken, clock))
+        blocks.append(packet_block(node, number, len(blocks), at, taken, clock))
         at += len(taken)
-    end = _block(node, number, len(blocks), at, [], clock + after_s * NS)
+    end = packet_block(node, number, len(blocks), at, [], clock + after_s * NS)
     blocks.append(msgspec.structs.replace(end, end=True))
     return blocks
 
 
-def _block(node: str, ring: int, sequence: int, first: int, packets: Sequence[Packet], clock: int) -> PacketBlock:
+def packet_block(node: str, ring: int, sequence: int, first: int, packets: Sequence[Packet], clock: int) -> PacketBlock:
     data = b"".join(
         struct.pack("<IIII", *divmod(p.ts_ns, NS), len(p.frame), len(p.frame)) + p.frame for p in packets
     )

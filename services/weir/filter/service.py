@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from weir.bus.api import Batch, Record
 from weir.bus.topics import CONTROL, DEAD, ENDPOINTS, PACKETS, SEGMENTS
@@ -32,6 +32,8 @@ class FilterService(Service):
     reads = (ENDPOINTS, CONTROL)
 
     settings: FilterSettings
+    silence_s: ClassVar[float] = 60.0
+    """A ring that says nothing for so long is gone: what waits in it goes on. Live sources tick every second."""
 
     def __init__(self, settings: Any, context: Context) -> None:
         super().__init__(settings, context)
@@ -104,14 +106,13 @@ class FilterService(Service):
     async def _tend(self, group: asyncio.TaskGroup) -> None:
         """Let go on what waits when its addresses become known while its ring is silent, or its ring is gone."""
         clock, core = self.context.clock, self._core
-        silence_s = 2 * self.settings.hold_s + 1
         while True:
             await clock.sleep(TEND_S)
             self._tell_leaks()
             if core.hold:
                 async with self._busy:
                     self._follow()
-                    await self._publish(core.release(clock.monotonic() - silence_s))
+                    await self._publish(core.release(clock.monotonic() - self.silence_s))
                     await self._settle(group)
 
     async def _publish(self, records: Sequence[Record]) -> None:
