@@ -129,7 +129,7 @@ class FakeKube:
         self.gone_as_status = False
         """A watch that is too old is refused with 410 instead of an ERROR in the stream."""
         self.silent = False
-        """Streams are open, and say nothing."""
+        """Streams are open, and say nothing until this is over."""
         self._version = 1000
         self._kinds: dict[str, Collection] = {}
         self._watchers: list[Watcher] = []
@@ -388,9 +388,10 @@ class FakeKube:
                 if request.transport is not None:
                     request.transport.abort()
                 return
-            if not self.silent:
-                text = what if isinstance(what, str) else json.dumps(what)
-                await response.write(text.encode() + b"\n")
+            while self.silent:  # noqa: ASYNC110 (a test sets it as it likes)
+                await asyncio.sleep(0.01)
+            text = what if isinstance(what, str) else json.dumps(what)
+            await response.write(text.encode() + b"\n")
 
     async def _create(self, asked: Asked, request: web.Request) -> web.Response:
         item = json.loads(await request.read())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,7 +33,10 @@ class Scene:
                 await asyncio.sleep(0.005)
 
     async def watching(self) -> None:
-        await self.until(lambda: self.reflector.state == "watching" and self.fake.watching() == 1)
+        """And listening, with the alarm for silence set."""
+        await self.until(
+            lambda: self.reflector.state == "watching" and self.fake.watching() == 1 and self.clock.alarm() < math.inf
+        )
 
     def pods(self) -> set[str]:
         return {value.name for value in self.reflector.known.values()}
