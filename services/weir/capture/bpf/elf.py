@@ -78,7 +78,7 @@ def read_object(data: bytes) -> Object:
     """Read an object file; raises BadObjectError."""
     try:
         return _Reader(data).read()
-    except (struct.error, IndexError, ValueError) as error:
+    except (struct.error, IndexError, OverflowError, ValueError) as error:
         raise BadObjectError(f"not a readable eBPF object ({error})") from None
 
 
