@@ -159,6 +159,10 @@ class Bus(Protocol):
         """Share of the send queue that is free, 0 to 1; capture sheds load by it."""
         ...
 
+    def outlives(self, topic: Topic) -> bool:
+        """Whether the topic is there when this process is gone: what was not marked is read again by the next one."""
+        ...
+
     async def flush(self) -> None:
         """Wait until all that was handed over is acknowledged; waits while the bus is away. BusError once it is
         stopped, or when the broker refuses what was sent for good."""

@@ -52,6 +52,9 @@ class JoinedBus:
     def room(self) -> float:
         return min(self._near.room(), self._far.room())
 
+    def outlives(self, topic: Topic) -> bool:
+        return self._bus(topic).outlives(topic)
+
     async def flush(self) -> None:
         await self._near.flush()
         await self._far.flush()

@@ -102,6 +102,9 @@ class KafkaBus:
     def room(self) -> float:
         return self._budget.share()
 
+    def outlives(self, topic: Topic) -> bool:
+        return True
+
     async def flush(self) -> None:
         self._check()
         await self._flush()

@@ -47,7 +47,7 @@ class MemoryBroker:
         self.rebalance_timeout_s = rebalance_timeout_s
         self.now_ms = now_ms
         self._limits = {**LIMITS, **(limits or {})}
-        self._redelivery = redelivery
+        self.redelivery = redelivery
         self._retain_records = retain_records
         self._topics: dict[str, TopicState] = {}
         self._streams = 0
@@ -62,7 +62,7 @@ class MemoryBroker:
             whole = self._limits.get(topic.name, DEFAULT_LIMIT)
             share = Limit(max(1, whole.records // partitions), max(1, whole.size // partitions))
             self._topics[name] = TopicState(
-                topic, partitions, share, redelivery=self._redelivery, retain_records=self._retain_records,
+                topic, partitions, share, redelivery=self.redelivery, retain_records=self._retain_records,
             )
         return self._topics[name]
 
@@ -146,6 +146,9 @@ class MemoryBus:
 
     def room(self) -> float:
         return min((state.free_share() for state in self._live.values()), default=1.0)
+
+    def outlives(self, topic: Topic) -> bool:
+        return not self._own_broker and self.broker.redelivery
 
     async def flush(self) -> None:
         self._check_running()

@@ -167,8 +167,8 @@ class FilterService(Service):
             await self._stream.close()
 
     async def _let_go(self) -> None:
-        """The end: what waits goes on as it is."""
-        if self._core.hold:
+        """The end: what waits goes on as it is, unless somebody will read it again."""
+        if self._core.hold and not self.context.bus.outlives(PACKETS):
             await self._publish(self._core.drain())
             await self._flush_and_mark(dict(self._done))
 

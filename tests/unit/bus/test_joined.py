@@ -27,6 +27,8 @@ def test_only_a_chain_that_begins_at_capture_stays_in_its_process(stages: list[s
 async def test_each_topic_goes_to_its_bus() -> None:
     near, far = MemoryBus(shards=2), MemoryBus(shards=5)
     joined = JoinedBus(near, far, local_topics(["capture", "filter"]))
+    assert not joined.outlives(PACKETS)
+    assert joined.outlives(SEGMENTS) == far.outlives(SEGMENTS)
     await joined.start()
     assert joined.partitions(PACKETS) == 2
     assert joined.partitions(SEGMENTS) == 5

@@ -312,6 +312,25 @@ async def test_at_the_end_everything_goes_on(bus: MemoryBus, segments: Segments)
     assert marks(bus) == {0: 2}
 
 
+async def test_at_the_end_what_waits_is_left_to_who_comes_next() -> None:
+    broker = MemoryBroker(shards=3, redelivery=True, retain_records=100)
+    first, second, outside = (MemoryBus(broker=broker) for _ in range(3))
+    segments = Segments(outside)
+    await control(outside, pod_ranges=RANGES)
+    async with running(first):
+        await publish(outside, from_pod(0), packets(1, ring=1))
+        await until(lambda: len(segments.payloads()) == 2)
+    assert marks(outside).get(0, 0) == 0
+    await known(outside, POD, 3)
+    async with running(second):
+        await until(lambda: marks(outside).get(0) == 2)
+    assert b"0" in segments.payloads()
+    await segments.close()
+    for bus in (first, second, outside):
+        await bus.stop()
+    broker.close()
+
+
 async def test_a_ring_that_is_gone_is_not_waited_for(bus: MemoryBus, segments: Segments) -> None:
     await control(bus, pod_ranges=RANGES)
     clock = Ahead()
