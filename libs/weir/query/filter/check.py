@@ -417,7 +417,7 @@ def _unknown(path: str, known: list[str], syntax: Syntax) -> FilterError:
         shown = ", ".join(members[:6])
         return FilterError(f"`{path}` is no value", hint=f"it has {shown}, …", start=start, end=syntax.end)
     close = difflib.get_close_matches(path, known, n=1, cutoff=0.6)
-    hint = close[0] if close else "`weir filter` lists all fields; texts stand in quotes"
+    hint = close[0] if close else "docs/reference/filter.md has all fields; texts stand in quotes"
     return FilterError(f'unknown field "{path}"', hint=hint, start=max(start, 0), end=syntax.end)
 
 
