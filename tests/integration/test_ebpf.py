@@ -283,6 +283,14 @@ def test_where_ebpf_is_refused_classic_bpf_takes_over_and_says_why(how: str, rea
     assert f'["classic", "classic: no eBPF, {reason}"' in done.stdout
 
 
+def test_net_raw_and_bpf_are_enough() -> None:
+    """The verifier is stricter with a process that lacks CAP_PERFMON, which the containers of the chart do."""
+    only = "-all,+net_raw,+bpf"
+    command = ["setpriv", "--bounding-set", only, "--inh-caps", only, sys.executable, "-c", CHILD, "nothing"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=dict(os.environ), check=False)
+    assert done.stdout == '["ebpf", "ebpf", "exact"]\n', done.stderr
+
+
 async def test_without_ebpf_rules_for_pods_let_all_of_ip_through(pair: tuple[Namespace, Namespace]) -> None:
     left, right = pair
     async with capturing(right, PODS, filter="classic") as capture:
