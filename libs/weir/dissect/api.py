@@ -172,7 +172,10 @@ class Dissector(Protocol):
         """`length` bytes from `offset` on were lost; the next data of that side comes behind them."""
         ...
 
-    def close(self, state: Any, side: Side | None, timestamp: int) -> Iterable[Output]:
+    def close(
+        self, state: Any, side: Side | None, timestamp: int, reset: Side | None = None
+    ) -> Iterable[Output]:
         """One side will send no more (FIN), or with None the conversation is over (both FIN, RST, idle, end of
-        capture): give what is still open, marked incomplete. Called with None exactly once, at the end."""
+        capture): give what is still open, marked incomplete. Called with None exactly once, at the end; `reset` is who
+        ended it with a RST, so that what is missing was never sent."""
         ...

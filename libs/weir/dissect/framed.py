@@ -17,13 +17,11 @@ import msgspec
 from weir.dissect.api import Data, Exchange, Field, GiveUp, Leave, Limits, Output, Probe
 from weir.dissect.buffer import Buffer
 from weir.dissect.cursor import Cursor, Invalid, NeedMore
+from weir.dissect.missing import NO_REQUEST, NO_RESPONSE, reset_by
 from weir.model.entry import Body, Kind, Message
 from weir.model.flow import Side
 
 Role = Literal["", "request", "response", "message"]
-
-NO_RESPONSE = "response not seen"
-NO_REQUEST = "request not seen"
 
 
 class Frame(msgspec.Struct, kw_only=True):
@@ -177,10 +175,12 @@ class FramedDissector:
             self._lone(state, self._next(state.requests, state.waiting, ""), f"{lost} bytes of the response lost", out)
         return out
 
-    def close(self, state: FramedState, side: Side | None, timestamp: int) -> list[Output]:
+    def close(
+        self, state: FramedState, side: Side | None, timestamp: int, reset: Side | None = None
+    ) -> list[Output]:
         out: list[Output] = []
         if side is None:
-            self._end(state, "", out)
+            self._end(state, "", out, reset)
         return out
 
     # How it is done.
@@ -345,9 +345,12 @@ class FramedDissector:
         self._end(state, reason, out)
         out.append(GiveUp(reason))
 
-    def _end(self, state: FramedState, reason: str, out: list[Output]) -> None:
+    def _end(self, state: FramedState, reason: str, out: list[Output], reset: Side | None = None) -> None:
         while state.requests:
-            self._lone(state, self._oldest(state.requests, state.waiting), reason or NO_RESPONSE, out)
+            frame, why = self._oldest(state.requests, state.waiting), reason or NO_RESPONSE
+            if reset is not None and not state.midstream:
+                frame.ok, why = False, reset_by(reset)
+            self._lone(state, frame, why, out)
         while state.responses:
             self._lone(state, self._oldest(state.responses, state.held), reason or NO_REQUEST, out)
         state.over = True

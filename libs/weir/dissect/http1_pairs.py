@@ -5,6 +5,7 @@ from __future__ import annotations
 from weir.dissect.api import Limits, Output
 from weir.dissect.http1_state import Conversation, Half, Pair, Phase, exchange
 from weir.dissect.httpfields import Upgraded
+from weir.dissect.missing import reset_by
 from weir.model.flow import Side
 
 
@@ -57,6 +58,8 @@ def asked(state: Conversation, request: Half, out: list[Output]) -> None:
 def answer(state: Conversation, response: Half, began: int, out: list[Output]) -> Half | None:
     """A response begins: find the request that it answers, and make them a pair."""
     pairs = state.pairs
+    if state.interim:
+        response.fields["interim_responses"], state.interim = state.interim, []
     if state.lossy:
         _align(state, began, out)
     if state.evicted:
@@ -73,12 +76,27 @@ def answer(state: Conversation, response: Half, began: int, out: list[Output]) -
     return None
 
 
+def keep_interim(state: Conversation) -> None:
+    """No final response comes, or none that is known to belong to the interim ones."""
+    pair = state.pairs[0] if state.pairs else None
+    if state.interim and pair is not None and pair.request is not None and pair.response is None:
+        pair.request.fields["interim_responses"] = state.interim
+    state.interim = []
+
+
 def unanswered(state: Conversation) -> None:
     """The server closed in order: nothing of what was asked is answered any more. After a loss nobody knows."""
     if not state.lossy:
         for pair in state.pairs:
             if pair.request is not None and pair.response is None:
-                pair.request.unanswered = True
+                pair.request.cut = "closed without an answer"
+
+
+def cut(state: Conversation, half: Half, *, asked: bool = True, answering: bool = False) -> None:
+    """A message, or the answer to one, will not come any more: say so if a RST is why. After a loss nobody knows."""
+    if state.reset is not None and not state.lossy and not half.cut:
+        half.cut = f"reset by {state.reset.name.lower()}"
+        half.incomplete.append(reset_by(state.reset, asked=asked, answering=answering))
 
 
 def answered(state: Conversation, out: list[Output]) -> None:
@@ -106,8 +124,11 @@ def give(state: Conversation, pair: Pair, out: list[Output]) -> None:
 
 def finish(state: Conversation, out: list[Output]) -> None:
     """The conversation is over: give what still waits, and keep nothing."""
+    keep_interim(state)
     pairs, state.pairs = state.pairs, []
     for pair in pairs:
+        if pair.request is not None and pair.response is None:
+            cut(state, pair.request)
         out.append(exchange(pair))
     state.over = True
     state.leaving = None

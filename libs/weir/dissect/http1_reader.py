@@ -14,7 +14,7 @@ from weir.dissect.api import Data, GiveUp, Leave, Limits, Output
 from weir.dissect.bodies import BodyBuffer, codings_of, make_body
 from weir.dissect.http1_head import Framing, Head
 from weir.dissect.http1_state import Conversation, Half, Phase, Stream
-from weir.dissect.httpfields import request_fields, response_fields
+from weir.dissect.httpfields import INTERIM, INTERIM_HEAD, interim_response, request_fields, response_fields
 from weir.model.entry import Message
 from weir.model.flow import Side
 
@@ -102,7 +102,11 @@ class Reader:
             return len(data.data)
         stream.began = True
         if data.side and 100 <= head.status < 200 and head.status != 101:
-            return at  # an interim response; the final one follows (RFC 9110 §15.2)
+            # The final response follows (RFC 9110 §15.2).
+            if len(state.interim) < INTERIM:
+                headers = head.headers if len(raw) <= INTERIM_HEAD else {}
+                state.interim.append(interim_response(head.status, began, headers))
+            return at
         if stream.passed > 0:
             head.weird.append(f"{stream.passed} bytes before it are not HTTP")
         stream.passed = 0
@@ -312,6 +316,8 @@ class Reader:
 
     def _lost_track(self, state: Conversation, stream: Stream, passed: int) -> None:
         stream.phase, stream.passed, stream.left, stream.scanned = Phase.LOST, passed, 0, 0
+        if stream is state.server:
+            pairs.keep_interim(state)
         pairs.distrust(state)
 
     def _search(self, state: Conversation, stream: Stream, data: Data, at: int, out: list[Output]) -> int:
@@ -376,6 +382,8 @@ class Reader:
             half.incomplete.append(f"last {stream.left} bytes of the body not seen")
         elif not complete:
             half.incomplete.append("end of the body not seen")
+        if not complete:
+            pairs.cut(state, half, asked=False, answering=bool(side))
         stream.buffer.reset(stream.next)
         self._body_done(state, stream, side, half, stream.next, stream.time, out, cut=not complete)
 
@@ -392,6 +400,7 @@ class Reader:
         begin = self._begin_response if side else self._begin_request
         half, _, _ = begin(state, head, start, began, end - start, out)
         half.incomplete.append(why)
+        pairs.cut(state, half, asked=False, answering=bool(side))
         half.tunnel, half.upgrade = False, ""
         self._done(state, stream, side, half, 0, end, stream.time, out)
 

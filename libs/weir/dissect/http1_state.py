@@ -10,8 +10,8 @@ import msgspec
 from weir.dissect.api import Data, Exchange
 from weir.dissect.bodies import BodyBuffer
 from weir.dissect.buffer import Buffer
-from weir.dissect.framed import NO_REQUEST, NO_RESPONSE
 from weir.dissect.httpfields import Upgraded
+from weir.dissect.missing import NO_REQUEST, NO_RESPONSE
 from weir.model.entry import Message
 from weir.model.flow import Side
 
@@ -60,8 +60,8 @@ class Half(msgspec.Struct, kw_only=True, gc=False):
     """Bytes that it keeps while it waits, about."""
     weird: list[str] = []
     incomplete: list[str] = []
-    unanswered: bool = False
-    """A request whose server closed the connection instead of answering."""
+    cut: str = ""
+    """What happened in place of its rest or, of a request, of a response, if that is known."""
 
 
 class Pair(msgspec.Struct, gc=False):
@@ -122,6 +122,10 @@ class Conversation(msgspec.Struct):
     """Something was not seen: requests and responses cannot simply be counted off against each other."""
     pipelined: bool = False
     """The client was seen to send on before the response to an earlier request had ended."""
+    interim: list[dict[str, Any]] = []
+    """As the field `interim_responses` shows them, until the final response begins."""
+    reset: Side | None = None
+    """Who ended it with a RST."""
     leaving: Upgraded | None = None
     """The conversation has left HTTP; both directions are held for whoever goes on."""
     over: bool = False
@@ -134,7 +138,7 @@ def exchange(pair: Pair) -> Exchange:
         half = request or response
         assert half is not None
         status = half.fields.get("status_code")
-        left = half.unanswered and response is None
+        missing = [] if half.cut else [NO_RESPONSE if request else NO_REQUEST]
         return Exchange(
             protocol="http",
             side=Side.CLIENT if request else Side.SERVER,
@@ -142,10 +146,10 @@ def exchange(pair: Pair) -> Exchange:
             request=request.message if request else None,
             response=response.message if response else None,
             fields=half.fields,
-            ok=False if left else None if status is None else status < 400,
-            summary=f"{half.summary} → closed without an answer" if left else half.summary,
+            ok=False if half.cut else None if status is None else status < 400,
+            summary=f"{half.summary} → {half.cut}" if half.cut else half.summary,
             weird=half.weird,
-            incomplete=half.incomplete if left else [*half.incomplete, NO_RESPONSE if request else NO_REQUEST],
+            incomplete=half.incomplete + missing,
         )
     return Exchange(
         protocol="http",
@@ -154,8 +158,8 @@ def exchange(pair: Pair) -> Exchange:
         request=request.message,
         response=response.message,
         fields={**response.fields, **request.fields},
-        ok=response.fields["status_code"] < 400,
-        summary=f"{request.summary} → {response.summary}",
+        ok=response.fields["status_code"] < 400 and not response.cut,
+        summary=f"{request.summary} → {response.summary}" + (f", {response.cut}" if response.cut else ""),
         weird=request.weird + response.weird,
         incomplete=request.incomplete + response.incomplete,
     )

@@ -13,8 +13,8 @@ from weir.dissect.api import GiveUp, Limits, Output
 from weir.dissect.bodies import codings_of
 from weir.dissect.buffer import Buffer
 from weir.dissect.hpack_state import BLOCK_LIMIT, Fields, Table, decode
-from weir.dissect.http2_streams import NOTES, UNKNOWN_TABLE, Grpc, Half, Stream, exchange, field_cost
-from weir.dissect.httpfields import Upgraded
+from weir.dissect.http2_streams import NOTES, UNKNOWN_TABLE, Grpc, Half, Stream, exchange, field_cost, join
+from weir.dissect.httpfields import INTERIM, INTERIM_HEAD, Upgraded, interim_response
 from weir.model.flow import Side
 
 REMEMBERED = 256
@@ -200,8 +200,7 @@ def reset(state: Connection, side: Side, number: int, code: int, limits: Limits,
         return
     response = stream.response
     if response is None or not response.closed or stream.request is None:
-        stream.reset = f"reset by {side.name.lower()}: {frames.error_name(code)}"
-        stream.note(stream.reset)
+        stream.cut("", side, frames.error_name(code))
     elif code == 0:
         # A server that has answered asks the client to stop sending (RFC 9113 §8.1): nothing is missing.
         stream.request.closed = True
@@ -242,11 +241,16 @@ def all_lost(state: Connection, side: Side, length: int) -> None:
                 half.grpc.lost = True
 
 
-def flush(state: Connection, limits: Limits, out: list[Output], why: str = "") -> None:
-    """Give all that is open."""
+def flush(
+    state: Connection, limits: Limits, out: list[Output], why: str = "", reset: Side | None = None
+) -> None:
+    """Give all that is open; `reset` is who ended the connection with a RST."""
     for number in list(state.streams):
+        stream = state.streams[number]
         if why:
-            state.streams[number].note(why)
+            stream.note(why)
+        if reset is not None and not (state.client.lossy or state.server.lossy):
+            stream.cut("connection ", reset)
         _give(state, number, limits, out)
 
 
@@ -302,7 +306,12 @@ def _half(stream: Stream, side: Side, timestamp: int) -> Half:
 def _headers(
     stream: Stream, side: Side, direction: Direction, block: Block, read: Fields, limits: Limits
 ) -> None:
-    """Put a header block where it belongs: headers, trailers, or an interim answer that is passed over."""
+    """Put a header block where it belongs: headers, trailers, or an interim answer."""
+    if side is Side.SERVER and (stream.response is None or stream.response.headers is None):
+        status = _interim_status(read.fields)
+        if status:
+            _keep_interim(stream, direction, status, block, read.fields, limits)
+            return
     half = _half(stream, side, block.timestamp)
     if side is Side.CLIENT and stream.side is Side.SERVER and not stream.pushed:
         # The answer overtook its request; the request is what an exchange is named after.
@@ -311,8 +320,6 @@ def _headers(
     half.header_size += len(block.data)
     half.end = block.end
     if half.headers is None and half.body.size == 0 and not _is_trailers(block, read, direction):
-        if side is Side.SERVER and _interim(read.fields):
-            return
         half.timestamp = block.timestamp
         half.headers = _within(stream, direction, read.fields, limits)
         half.body.codings = codings_of(half.get("content-encoding"))
@@ -337,8 +344,25 @@ def _is_trailers(block: Block, read: Fields, direction: Direction) -> bool:
     )
 
 
-def _interim(fields: list[tuple[str, str]]) -> bool:
-    return any(name == ":status" and len(value) == 3 and value[0] == "1" for name, value in fields)
+def _interim_status(fields: list[tuple[str, str]]) -> int:
+    """The status of an interim response; 0 for any other header block."""
+    for name, value in fields:
+        if name == ":status" and len(value) == 3 and value[0] == "1" and value.isdecimal():
+            return int(value)
+    return 0
+
+
+def _keep_interim(
+    stream: Stream, direction: Direction, status: int, block: Block, fields: list[tuple[str, str]], limits: Limits
+) -> None:
+    if len(stream.interim) >= INTERIM:
+        return
+    cost = field_cost(fields)
+    if cost > min(INTERIM_HEAD, limits.buffered - direction.kept):
+        fields, cost = [], 0
+    stream.interim.append(interim_response(status, block.timestamp, join(fields)))
+    stream.interim_cost += cost
+    direction.kept += cost
 
 
 def _within(
@@ -393,6 +417,7 @@ def _give(state: Connection, number: int, limits: Limits, out: list[Output]) -> 
     for half, direction in ((stream.request, state.client), (stream.response, state.server)):
         if half is not None:
             (state.server if stream.pushed else direction).kept -= half.held()
+    state.server.kept -= stream.interim_cost
     found = exchange(number, stream, limits)
     if state.weird:
         found.weird = [*found.weird, *state.weird]

@@ -12,9 +12,9 @@ import msgspec
 
 from weir.dissect.api import Exchange, Limits
 from weir.dissect.bodies import BodyBuffer
-from weir.dissect.framed import NO_REQUEST, NO_RESPONSE
 from weir.dissect.hpack_state import UNKNOWN
 from weir.dissect.httpfields import Upgraded, request_fields, response_fields
+from weir.dissect.missing import NO_REQUEST, NO_RESPONSE, reset_by
 from weir.model.entry import Message
 from weir.model.flow import Side
 
@@ -113,7 +113,12 @@ class Stream(msgspec.Struct):
     pushed: bool = False
     upgrade: Upgraded | None = None
     """The HTTP/1.1 request that this stream answers (h2c)."""
+    interim: list[dict[str, Any]] = []
+    """As the field `interim_responses` shows them."""
+    interim_cost: int = 0
+    """Bytes that they keep in memory, about."""
     reset: str = ""
+    """Why nothing more comes of it, if that is known."""
     weird: list[str] = []
     incomplete: list[str] = []
 
@@ -127,6 +132,13 @@ class Stream(msgspec.Struct):
     def odd(self, what: str) -> None:
         if what not in self.weird and len(self.weird) < NOTES:
             self.weird.append(what)
+
+    def cut(self, what: str, side: Side, error: str = "") -> None:
+        """`side` ended it: the stream, or what it is part of."""
+        self.reset = f"{what}reset by {side.name.lower()}" + (f": {error}" if error else "")
+        asked = self.request is None or self.request.closed
+        when = reset_by(side, asked=asked, answering=self.response is not None)
+        self.note(what + when + (f": {error}" if error else ""))
 
     def is_grpc(self) -> bool:
         """By content type; or by the status, where that is all that can be read."""
@@ -169,9 +181,9 @@ def exchange(number: int, stream: Stream, limits: Limits) -> Exchange:
         incomplete.append(NO_REQUEST)
     elif not request.closed and not stream.reset:
         incomplete.append("end of the request not seen")
-    if response is None:
+    if response is None and not stream.reset:
         incomplete.append(NO_RESPONSE)
-    elif not response.closed and not stream.reset:
+    elif response is not None and not response.closed and not stream.reset:
         incomplete.append("end of the response not seen")
     return Exchange(
         protocol="grpc" if grpc else "http",
@@ -235,6 +247,8 @@ def _http_fields(stream: Stream) -> dict[str, Any]:
             fields.update(response_fields(int(status), join(response.headers or [])))
         fields["response_headers_size"] = response.header_size
         fields["response_body_size"] = response.body.size
+    if stream.interim:
+        fields["interim_responses"] = stream.interim
     fields["http_version"] = "2"
     return fields
 

@@ -30,7 +30,13 @@ HTTP_FIELDS = (
     Field("request_body_size", int, "Bytes of the request's body, transfer coding undone, content coding not"),
     Field("response_headers_size", int, "Bytes of the response's head on the wire, the status line included"),
     Field("response_body_size", int, "Bytes of the response's body, transfer coding undone, content coding not"),
+    Field("interim_responses", list, "Responses of status 1xx before the final one: status_code, timestamp, headers"),
 )
+
+INTERIM = 8
+"""Interim responses that are kept of one exchange, and"""
+INTERIM_HEAD = 4096
+"""bytes of header fields that one of them may have to be kept with them: somebody could send them without end."""
 
 _SHORT = 256
 """Characters of a name or value of a query whose decoded form is remembered."""
@@ -80,6 +86,14 @@ def response_fields(status: int, headers: dict[str, str]) -> dict[str, Any]:
     if kind := headers.get("content-type"):
         fields["content_type"] = kind.partition(";")[0].rstrip().lower()
     return fields
+
+
+def interim_response(status: int, timestamp: int, headers: dict[str, str]) -> dict[str, Any]:
+    """An element of the field `interim_responses` (RFC 9110 section 15.2), in the words of messages."""
+    shown: dict[str, Any] = {"status_code": status, "timestamp": timestamp}
+    if headers:
+        shown["headers"] = headers
+    return shown
 
 
 def query_map(query: str) -> dict[str, str]:

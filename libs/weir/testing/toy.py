@@ -108,7 +108,9 @@ class Toy:
         state.skipping[side] = True
         return []
 
-    def close(self, state: ToyState, side: Side | None, timestamp: int) -> list[Output]:
+    def close(
+        self, state: ToyState, side: Side | None, timestamp: int, reset: Side | None = None
+    ) -> list[Output]:
         if side is not None:
             return []
         out: list[Output] = [self._pair(key, line, None) for key, line in state.asked.items()]

@@ -73,6 +73,7 @@ def play(
     carry: Any = None,
     transport: str = "tcp",
     close: bool = True,
+    reset: Side | None = None,
     watch: Callable[[Any], None] | None = None,
 ) -> list[Output]:
     """What a dissector gives for a transcript. Over UDP every line is one datagram and is never split. `watch` sees
@@ -110,7 +111,7 @@ def play(
                     after(dissector.feed(state, Data(side, piece, now, offsets[side])))
                     offsets[side] += len(piece) if transport == "tcp" else 1
     if close and not (found and isinstance(found[-1], Leave | GiveUp)):
-        after(dissector.close(state, None, time_of(len(transcript))))
+        after(dissector.close(state, None, time_of(len(transcript)), reset))
     return found
 
 

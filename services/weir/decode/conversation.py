@@ -76,7 +76,10 @@ class Conversations:
             dissector = self.identifier.get(flow.dissector)
             if dissector is not None:
                 side = None if end is None else _SIDES[end ^ flow.client]
-                self._take_outputs(flow, self._ask(flow, dissector, dissector.close, flow.state, side, timestamp))
+                reset = _SIDES[flow.reset_by ^ flow.client] if end is None and flow.reset_by >= 0 else None
+                self._take_outputs(
+                    flow, self._ask(flow, dissector, dissector.close, flow.state, side, timestamp, reset)
+                )
         elif flow.phase == "identify" and end is None and (flow.early or flow.heads):
             self._count_only(flow, UNRECOGNISED if flow.heads else TOO_SHORT)
 

@@ -88,6 +88,8 @@ class Kept(msgspec.Struct, omit_defaults=True, gc=False):
     ending: str = ""
     """fin or rst, once it is over; it is kept for one reorder window more."""
     ending_at: int = 0
+    reset_by: int = -1
+    """The end that sent the RST, if that was its ending."""
     told: int = 0
     """Bit for each end whose FIN was reached and told."""
     published: bool = False

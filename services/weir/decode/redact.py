@@ -23,6 +23,8 @@ COOKIE_FIELDS = ("request.cookies", "response.cookies", "cookies")
 """Top-level fields that hold cookies by name."""
 URL_HEADERS = ("referer", "location", "content-location", ":path", "x-original-url", "x-forwarded-uri")
 """Header fields whose value is a URL."""
+INTERIM_FIELD = "interim_responses"
+"""Top-level field that holds more messages."""
 BYTES_FIELDS = ("first_bytes_client", "first_bytes_server")
 """Top-level fields that show payload as it was: dropped with the bodies."""
 FORM = "application/x-www-form-urlencoded"
@@ -81,6 +83,8 @@ class Redactor:
             message = entry.get(name)
             if message:
                 self._message(message)
+        for message in entry.get(INTERIM_FIELD, ()):
+            self._message(message)
         return entry
 
     def mask(self, value: str) -> str:

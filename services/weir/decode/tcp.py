@@ -64,7 +64,7 @@ class Tcp:
 
     def control(self, slot: Slot, row: tuple[int, ...], data: bytes) -> None:
         """A segment with SYN, FIN or RST, and what else it carries."""
-        flow, mine, _, _, _, timed = slot
+        flow, mine, _, end, _, timed = slot
         _, ts, _, flags, seq, ack, _, _, length, _ = row
         if not timed:
             self._touch(flow, ts)
@@ -74,7 +74,7 @@ class Tcp:
         if length or flags & FIN:
             self.segment(slot, ts, seq, data, length, bool(flags & FIN))
         if flags & RST:
-            self._reset(flow, mine, seq)
+            self._reset(flow, mine, end, seq)
 
     def shake(self, slot: Slot, ts: int) -> None:
         """The answer to the SYN+ACK ends the handshake."""
@@ -161,12 +161,14 @@ class Tcp:
             flow.published = True
             self._talk.conclude(flow, "")
 
-    def _reset(self, flow: Flow, mine: Direction, seq: int) -> None:
+    def _reset(self, flow: Flow, mine: Direction, end: int, seq: int) -> None:
         """Believed where the receiver would believe it, more or less (RFC 5961 section 3.2). What is still on its way
         may come for one window more."""
         if mine.seq >= 0 and not mine.held and 2 <= (mine.seq - seq) & MASK < 1 << 30:
             self._talk.note(flow, "RST with an old sequence number")
         else:
+            if not flow.ending:
+                flow.reset_by = end
             self._end(flow, "rst")
 
     def _end(self, flow: Flow, how: str) -> None:

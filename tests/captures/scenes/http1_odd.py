@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 from scenes import mangle
 from scenes.http1 import PORT, curl, send, site
-from scenes.scripted import connect, read_until, scripted
+from scenes.scripted import abort, connect, read_until, scripted, wait_for_reset
 from scenes.stage import Packets, Stage, case
 
 
@@ -67,6 +68,58 @@ def no_answer(stage: Stage) -> Packets:
     with stage.recording() as recording, scripted(stage, PORT, handle), connect(stage, PORT) as client:
         client.sendall(b"GET /slow HTTP/1.1\r\nHost: shop\r\n\r\n")
         assert read_until(client, b"") == b""
+    return recording.packets
+
+
+@case("http1/interim")
+def interim(stage: Stage) -> Packets:
+    """A scripted server says 100 to a client that waits for it, and 103 with a Link, before it answers: both are kept
+    beside the answer."""
+
+    def handle(connection: socket.socket) -> None:
+        read_until(connection, b"\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+        read_until(connection, b"an order")
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 201 Created\r\nContent-Length: 4\r\n\r\ndone")
+
+    with stage.recording() as recording, scripted(stage, PORT, handle):
+        url = f"http://{stage.server.address}:{PORT}/orders"
+        curl(stage, "-H", "Expect: 100-continue", "-H", "Content-Type: text/plain", "--data-binary", "an order", url)
+    return recording.packets
+
+
+@case("http1/reset")
+def reset(stage: Stage) -> Packets:
+    """Three connections that end with a RST: the server's after the request, the client's after the request, and the
+    server's in the middle of its answer."""
+
+    def silent(connection: socket.socket) -> None:
+        read_until(connection, b"\r\n\r\n")
+        abort(connection)
+
+    def left(connection: socket.socket) -> None:
+        with contextlib.suppress(ConnectionResetError):
+            read_until(connection, b"")
+
+    def halfway(connection: socket.socket) -> None:
+        read_until(connection, b"\r\n\r\n")
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nthe beginning")
+        read_until(connection, b"go on")
+        abort(connection)
+
+    with stage.recording() as recording:
+        with scripted(stage, PORT, silent), connect(stage, PORT) as client:
+            client.sendall(b"GET /silent HTTP/1.1\r\nHost: shop\r\n\r\n")
+            wait_for_reset(client)
+        with scripted(stage, PORT + 1, left), connect(stage, PORT + 1) as client:
+            client.sendall(b"GET /patience HTTP/1.1\r\nHost: shop\r\n\r\n")
+            abort(client)
+        with scripted(stage, PORT + 2, halfway), connect(stage, PORT + 2) as client:
+            client.sendall(b"POST /halfway HTTP/1.1\r\nHost: shop\r\nContent-Length: 5\r\n\r\n")
+            read_until(client, b"the beginning")
+            client.sendall(b"go on")
+            wait_for_reset(client)
     return recording.packets
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import h2.config
 import h2.connection
 import h2.events
 from scenes import mangle
-from scenes.scripted import connect, scripted
+from scenes.scripted import abort, connect, scripted, wait_for_reset
 from scenes.stage import Packets, Stage, case
 
 from weir.testing.servers import nghttpd
@@ -149,6 +150,48 @@ def _wait(connection: h2.connection.H2Connection, wire: socket.socket, stream: i
             ends = h2.events.StreamReset, h2.events.StreamEnded
             if isinstance(event, ends) and event.stream_id == stream:
                 return
+
+
+@case("http2/interim")
+def interim(stage: Stage) -> Packets:
+    """h2 answers 103 with a Link, then 200: the first is kept beside the second."""
+
+    def answer(connection: h2.connection.H2Connection, stream: int) -> None:
+        connection.send_headers(stream, [(":status", "103"), ("link", "</style.css>; rel=preload")])
+        plain(connection, stream)
+
+    with stage.recording() as recording, scripted(stage, PORT, Server(answer)):
+        url = f"http://{stage.server.address}:{PORT}/page"
+        stage.client.run("curl", "-s", "--http2-prior-knowledge", url)
+    return recording.packets
+
+
+@case("http2/connection-reset")
+def connection_reset(stage: Stage) -> Packets:
+    """The server answers the first request, begins to answer the second, has the third, and ends the connection with a
+    RST: each says what became of it."""
+
+    def answer(connection: h2.connection.H2Connection, stream: int) -> None:
+        if stream == 1:
+            plain(connection, stream)
+        elif stream == 3:
+            connection.send_headers(stream, [(":status", "200"), ("content-type", "text/plain")])
+
+    def handle(wire: socket.socket) -> None:
+        with contextlib.suppress(TimeoutError):
+            wire.settimeout(0.5)
+            Server(answer)(wire)
+        abort(wire)
+
+    with stage.recording() as recording, scripted(stage, PORT, handle), connect(stage, PORT) as wire:
+        connection = h2.connection.H2Connection(h2.config.H2Configuration(header_encoding="utf-8"))
+        connection.initiate_connection()
+        for stream in (1, 3, 5):
+            head = {":method": "GET", ":scheme": "http", ":authority": "shop", ":path": f"/{stream}"}
+            connection.send_headers(stream, list(head.items()), end_stream=True)
+        wire.sendall(connection.data_to_send())
+        wait_for_reset(wire)
+    return recording.packets
 
 
 @case("http2/joined")

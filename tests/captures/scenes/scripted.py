@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 
@@ -41,3 +42,15 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
     while not (end and got.endswith(end)) and (part := connection.recv(65536)):
         got += part
     return got
+
+
+def abort(connection: socket.socket) -> None:
+    """Close with a RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+def wait_for_reset(connection: socket.socket) -> None:
+    with contextlib.suppress(ConnectionResetError):
+        read_until(connection, b"")
+        raise AssertionError("the connection was closed in order")

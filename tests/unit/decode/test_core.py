@@ -447,7 +447,7 @@ class Closing(Toy):
     def feed(self, state, data):
         return []
 
-    def close(self, state, side, timestamp):
+    def close(self, state, side, timestamp, reset=None):
         what = "all" if side is None else side.name
         return [Exchange(protocol="closing", offset=0, side=side or C, stream_id=len(what), summary=what)]
 

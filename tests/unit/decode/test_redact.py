@@ -46,6 +46,13 @@ def test_trailers_are_masked_too():
     assert like("MASK", made["response"]["trailers"]["x-auth-token"])
 
 
+def test_interim_responses_are_masked_too():
+    entry = {"interim_responses": [{"status_code": 103, "headers": {"set-cookie": "a=b", "link": "</x>"}}]}
+    (masked,) = REDACTOR.apply(entry)["interim_responses"]
+    assert like("a=MASK", masked["headers"]["set-cookie"])
+    assert masked["headers"]["link"] == "</x>"
+
+
 def test_equal_secrets_stay_equal_under_one_key_and_differ_under_another():
     assert REDACTOR.mask("a") == REDACTOR.mask("a") != REDACTOR.mask("b")
     assert Redactor(Redaction(key=b"other")).mask("a") != REDACTOR.mask("a")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from weir.dissect.api import Data, Exchange, Field, GiveUp, Leave, Limits, Probe
 from weir.dissect.cursor import Cursor, Invalid
-from weir.dissect.framed import NO_REQUEST, NO_RESPONSE, Frame, FramedDissector
+from weir.dissect.framed import Frame, FramedDissector
+from weir.dissect.missing import NO_REQUEST, NO_RESPONSE
 from weir.model.flow import Side
 from weir.testing.transcript import C, Line, Lost, S, at_points, every, exchanges, play, time_of
 

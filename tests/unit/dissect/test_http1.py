@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from weir.dissect.api import Exchange, Leave, Limits, Probe
-from weir.dissect.framed import NO_REQUEST, NO_RESPONSE
 from weir.dissect.httpfields import Upgraded
+from weir.dissect.missing import NO_REQUEST, NO_RESPONSE
 from weir.dissect.protocols.http1 import Http1
 from weir.model.entry import Body, Message
 from weir.model.flow import Side
-from weir.testing.transcript import C, Fin, Line, S, at_points, every, exchanges, play, time_of
+from weir.testing.transcript import C, Fin, Line, Lost, S, at_points, every, exchanges, play, time_of
 
 HTTP = Http1()
 GET = b"GET /a?x=1 HTTP/1.1\r\nHost: shop\r\n\r\n"
@@ -183,12 +183,66 @@ def test_head_has_no_body() -> None:
     assert got(found[0]).body is None
 
 
-def test_interim_responses_are_passed_over() -> None:
+def test_interim_responses_are_kept_beside_the_final_one() -> None:
     post = b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
     interim = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     found = only((C, post), (S, interim), (C, b"ok"), (S, OK))
     assert (found.summary, found.incomplete) == ("POST / → 200", [])
     assert got(found).timestamp == time_of(3)
+    assert found.fields["interim_responses"] == [
+        {"status_code": 100, "timestamp": time_of(1)},
+        {"status_code": 103, "timestamp": time_of(1), "headers": {"link": "</x>"}},
+    ]
+
+
+def test_interim_responses_without_a_final_one_stay_with_their_request() -> None:
+    interim = b"HTTP/1.1 100 Continue\r\n\r\n"
+    one, two = read((C, GET + GET), (S, interim))
+    assert one.fields["interim_responses"] == [{"status_code": 100, "timestamp": time_of(1)}]
+    assert "interim_responses" not in two.fields
+    one, two = read((C, GET), (S, interim), Lost(S, 50), (C, GET), (S, OK))
+    assert "interim_responses" in one.fields
+    assert "interim_responses" not in two.fields
+
+
+def test_interim_responses_are_bounded() -> None:
+    large = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 5000 + b"\r\n\r\n"
+    kept = only((C, GET), (S, large * 20), (S, OK)).fields["interim_responses"]
+    assert kept == [{"status_code": 103, "timestamp": time_of(1)}] * 8
+
+
+@pytest.mark.parametrize(("lines", "who", "summary", "incomplete"), [
+    ([(C, GET)], S, "GET /a → reset by server", ["reset by server after the request"]),
+    ([(C, GET)], C, "GET /a → reset by client", ["reset by client after the request"]),
+    (
+        [(C, GET[:-2])], S, "GET /a → reset by server",
+        ["end of the head not seen", "reset by server within the request"],
+    ),
+    (
+        [(C, b"POST /a HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")], C, "POST /a → reset by client",
+        ["last 6 bytes of the body not seen", "reset by client within the request"],
+    ),
+    (
+        [(C, GET), (S, OK[:-1])], S, "GET /a → 200, reset by server",
+        ["last 1 bytes of the body not seen", "reset by server within the response"],
+    ),
+    (
+        [(C, GET), (S, b"HTTP/1.1 200 OK\r\n\r\nx")], C, "GET /a → 200, reset by client",
+        ["end of the body not seen", "reset by client within the response"],
+    ),
+])
+def test_a_reset_says_who_and_after_what(lines: list[Line], who: Side, summary: str, incomplete: list[str]) -> None:
+    found = only(*lines, reset=who)
+    assert (found.summary, found.incomplete, found.ok) == (summary, incomplete, False)
+
+
+def test_a_reset_changes_nothing_about_what_is_whole_or_may_have_been_lost() -> None:
+    found = only((C, GET), (S, OK), reset=S)
+    assert (found.summary, found.incomplete, found.ok) == ("GET /a → 200", [], True)
+    found = only((C, GET), Lost(S, 40), reset=S)
+    assert (found.summary, found.incomplete, found.ok) == ("GET /a", ["response not seen"], None)
+    first, second = read((C, GET + GET), (S, OK), reset=C)
+    assert (first.ok, second.summary) == (True, "GET /a → reset by client")
 
 
 def test_a_body_until_the_connection_ends() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from weir.dissect.api import Exchange, GiveUp, Limits
-from weir.dissect.framed import NO_REQUEST, NO_RESPONSE
+from weir.dissect.missing import NO_REQUEST, NO_RESPONSE
 from weir.dissect.protocols.http1 import Http1
 from weir.model.entry import Body
 from weir.testing.transcript import C, Fin, Line, Lost, S, every, exchanges, play

@@ -131,7 +131,7 @@ def test_bodies_are_cut_and_counted() -> None:
     assert found.response.body.truncated
 
 
-def test_interim_answers_are_passed_over() -> None:
+def test_interim_answers_are_kept_beside_the_final_one() -> None:
     wire = Wire()
     number = wire.ask()
     wire.server.send_headers(number, [(":status", "103"), ("link", "</a.css>")])
@@ -140,6 +140,23 @@ def test_interim_answers_are_passed_over() -> None:
     assert found.fields["status_code"] == 204
     assert found.response is not None
     assert "link" not in found.response.headers
+    (interim,) = found.fields["interim_responses"]
+    assert (interim["status_code"], interim["headers"]) == (103, {"link": "</a.css>"})
+    assert interim["timestamp"] <= found.response.timestamp
+
+
+def test_interim_answers_are_bounded_and_leave_nothing_behind() -> None:
+    wire = Wire()
+    number = wire.ask()
+    for _ in range(20):
+        wire.server.send_headers(number, [(":status", "103"), ("link", "x" * 5000)])
+    wire.server.send_headers(number, [(":status", "103"), ("link", "x" * 50)])
+    wire.answer(number, [(":status", "204")], b"")
+    kept: list[int] = []
+    found = only(play(Http2(), wire.lines, watch=lambda state: kept.append(state.server.kept)))
+    assert len(found.fields["interim_responses"]) == 8
+    assert not any("headers" in interim for interim in found.fields["interim_responses"])
+    assert kept[-1] == 0
 
 
 def test_cookies_are_joined_as_their_rfcs_say() -> None:
@@ -171,8 +188,33 @@ def test_reset(by_client: bool, who: str) -> None:
     wire.move()
     found = only(play(Http2(), wire.lines, close=False))
     assert found.ok is False
-    assert f"reset by {who}: CANCEL" in found.incomplete
+    assert found.incomplete == [f"reset by {who} after the request: CANCEL"]
     assert found.summary == f"GET /cart → reset by {who}: CANCEL"
+
+
+def test_a_reset_within_the_response_and_one_after_an_interim_answer() -> None:
+    wire = Wire()
+    begun, hinted = wire.ask(), wire.ask()
+    wire.server.send_headers(begun, [(":status", "200")])
+    wire.server.send_headers(hinted, [(":status", "103")])
+    for number in (begun, hinted):
+        wire.server.reset_stream(number, ErrorCodes.INTERNAL_ERROR)
+    wire.move()
+    found = exchanges(play(Http2(), wire.lines, close=False))
+    assert [e.incomplete for e in found] == [
+        ["reset by server within the response: INTERNAL_ERROR"], ["reset by server after the request: INTERNAL_ERROR"]
+    ]
+    assert found[1].response is None
+
+
+def test_a_connection_that_is_reset() -> None:
+    wire = Wire()
+    wire.answer(wire.ask())
+    wire.ask([(":method", "POST"), *REQUEST[1:]], b"part", end=False)
+    whole, cut = exchanges(play(Http2(), wire.lines, reset=S))
+    assert (whole.ok, whole.incomplete) == (True, [])
+    assert (cut.ok, cut.summary) == (False, "POST /cart → connection reset by server")
+    assert cut.incomplete == ["connection reset by server within the request"]
 
 
 def test_a_server_that_has_answered_may_refuse_the_rest_of_the_request() -> None:

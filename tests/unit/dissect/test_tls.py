@@ -217,6 +217,17 @@ def test_an_unanswered_hello() -> None:
     assert play(Tls(), []) == []
 
 
+def test_a_handshake_that_is_reset() -> None:
+    found = only(play(Tls(), [(C, CLIENT)], reset=S))
+    assert (found.incomplete, found.ok) == (["reset by server after the ClientHello"], False)
+    assert found.summary == "TLS → reset by server"
+    older = record(22, hello(2, ciphers=b"\xc0\x2f"))
+    found = only(play(Tls(), [(C, CLIENT), (S, older)], reset=C))
+    assert (found.incomplete, found.ok) == (["reset by client within the handshake"], False)
+    found = only(play(Tls(), [(C, CLIENT), Lost(S, 300)], reset=S))
+    assert (found.incomplete, found.ok) == (["300 bytes of the handshake lost", "ServerHello not seen"], None)
+
+
 def test_bytes_lost() -> None:
     found = only(play(Tls(), [(C, CLIENT[:20]), Lost(C, 30), (C, b"x"), (S, SERVER)]))
     assert found.incomplete == ["30 bytes of the handshake lost", "ClientHello not seen"]

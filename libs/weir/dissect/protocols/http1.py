@@ -83,11 +83,14 @@ class Http1:
             reader.leave(state, out)
         return out
 
-    def close(self, state: Conversation, side: Side | None, timestamp: int) -> list[Output]:
+    def close(
+        self, state: Conversation, side: Side | None, timestamp: int, reset: Side | None = None
+    ) -> list[Output]:
         out: list[Output] = []
         reader = self._reader
         if state.over:
             return out
+        state.reset = reset
         for ended in Side if side is None else (side,):
             reader.end(state, state.server if ended else state.client, ended, side is not None, out)
             reader.release(state, out)

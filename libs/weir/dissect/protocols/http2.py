@@ -108,11 +108,13 @@ class Http2:
         connection.all_lost(state, side, held + length)
         return []
 
-    def close(self, state: Connection, side: Side | None, timestamp: int) -> list[Output]:
+    def close(
+        self, state: Connection, side: Side | None, timestamp: int, reset: Side | None = None
+    ) -> list[Output]:
         out: list[Output] = []
         if side is None and not state.over:
             state.over = True
-            connection.flush(state, self.limits, out)
+            connection.flush(state, self.limits, out, reset=reset)
         return out
 
     def _after_gap(self, state: Connection, side: Side, direction: Direction, offset: int) -> list[Output]:

@@ -68,6 +68,8 @@ class TlsState(msgspec.Struct):
     retried: bool = False
     alert: str = ""
     alert_by: str = ""
+    reset: str = ""
+    """Who ended the connection within the handshake, if somebody did with a RST."""
     place: tuple[int, int, int] = (0, 0, 0)
     """Side, offset and capture time of what is told where no hello was seen."""
     missing: str = ""
@@ -149,11 +151,17 @@ class Tls:
                 self._over(state, out)
         return out
 
-    def close(self, state: TlsState, side: Side | None, timestamp: int) -> list[Output]:
+    def close(
+        self, state: TlsState, side: Side | None, timestamp: int, reset: Side | None = None
+    ) -> list[Output]:
         out: list[Output] = []
         if side is None and not state.opaque:
-            done = state.answered is not None or bool(state.alert)
-            self._over(state, out, "handshake not finished" if done and not state.alert else "")
+            if reset is not None and not (state.midstream or state.missing or state.alert):
+                state.reset = f"reset by {reset.name.lower()}"
+            missing = ""
+            if state.answered is not None and not state.alert:
+                missing = f"{state.reset} within the handshake" if state.reset else "handshake not finished"
+            self._over(state, out, missing)
         return out
 
     def _step(self, state: TlsState, side: Side, stream: TlsSide, out: list[Output]) -> bool:
@@ -286,7 +294,7 @@ def _exchange(state: TlsState, missing: str) -> Exchange | None:
     if asked is None and answered is not None:
         incomplete.append("ClientHello not seen")
     if answered is None and asked is not None and not state.alert:
-        incomplete.append("ServerHello not seen")
+        incomplete.append(f"{state.reset} after the ClientHello" if state.reset else "ServerHello not seen")
     weird = [f"malformed hello: {seen.hello.broken}" for seen in (asked, answered) if seen and seen.hello.broken]
     fields = _fields(state)
     alone = Message(timestamp=timestamp, end=timestamp) if first is None else None
@@ -298,7 +306,7 @@ def _exchange(state: TlsState, missing: str) -> Exchange | None:
         request=asked.message if asked else alone if side == Side.CLIENT else None,
         response=answered.message if answered else alone if side == Side.SERVER else None,
         fields=fields,
-        ok=False if state.alert else True if answered and not missing else None,
+        ok=False if state.alert or state.reset else True if answered and not missing else None,
         summary=fields["tls_summary"],
         weird=weird,
         incomplete=incomplete,
@@ -325,8 +333,8 @@ def _fields(state: TlsState) -> dict[str, Any]:
     fields["tls_total_size"] = fields.get("tls_request_size", 0) + fields.get("tls_response_size", 0)
     agreed = [fields.get(name, "") for name in ("tls_version", "tls_cipher", "tls_alpn")]
     fields["tls_info"] = ", ".join(part for part in agreed if part)
-    asked_for = fields.get("tls_sni") or ("TLS" if state.alert else "")
-    outcome = state.alert or fields.get("tls_version", "")
+    asked_for = fields.get("tls_sni") or ("TLS" if state.alert or state.reset else "")
+    outcome = state.alert or state.reset or fields.get("tls_version", "")
     fields["tls_summary"] = " → ".join(part for part in (asked_for, outcome) if part) or "TLS"
     return {name: value for name, value in fields.items() if value or name == "tls_summary"}
 
