@@ -28,19 +28,30 @@ class Quarantine:
     async def sift(self, topic: Topic, batch: Batch) -> Batch:
         """The records that can be processed, and what to mark when they are; waits (until the process drains) where a
         newer weir wrote one, and then ends the batch before it."""
+        sifted = await self.without_garbage(topic, batch)
+        for number, record in enumerate(sifted.records):
+            if isinstance(record.value, Undecodable):
+                await self._wait(topic, record)
+                return Batch(batch.partition, sifted.records[:number], record.offset)
+        return sifted
+
+    async def without_garbage(self, topic: Topic, batch: Batch) -> Batch:
+        """The same without waiting: where a newer weir wrote something, it and all behind it stays in the batch."""
         if not any(isinstance(r.value, Undecodable) for r in batch.records):
             self._count(len(batch.records), 0)
             return batch
         good: list[Received] = []
-        for record in batch.records:
+        bad = 0
+        for number, record in enumerate(batch.records):
             if not isinstance(record.value, Undecodable):
                 good.append(record)
-                continue
-            if record.value.newer:
-                await self._wait(topic, record)
-                return Batch(batch.partition, good, record.offset)
-            await self.bury(topic, record, record.value.reason, record.value.size)
-        self._count(len(batch.records), len(batch.records) - len(good))
+            elif record.value.newer:
+                good += batch.records[number:]
+                break
+            else:
+                bad += 1
+                await self.bury(topic, record, record.value.reason, record.value.size)
+        self._count(len(good) + bad, bad)
         return Batch(batch.partition, good, batch.next_offset)
 
     async def bury(self, topic: Topic, record: Received, reason: str, size: int = 0) -> None:

@@ -44,20 +44,17 @@ class Batches:
         """Why nothing more may be taken: a newer weir wrote what follows. Its mark is held."""
 
     def add(self, batch: Batch, now: float) -> None:
-        """Take a batch; `now` in seconds of a clock that never jumps."""
+        """Take a batch, from which garbage was removed; `now` in seconds of a clock that never jumps."""
         if self.newer:
             return
         if not self._marks:
             self._since = now
         for record in batch.records:
             if isinstance(record.value, Undecodable):
-                if record.value.newer:
-                    self.newer = f"{record.value.reason} (partition {batch.partition}, offset {record.offset})"
-                    self._marks[batch.partition] = record.offset
-                    return
-                self._counts.lose("store.undecodable")
-            else:
-                self._take(record.value)
+                self.newer = f"{record.value.reason} (partition {batch.partition}, offset {record.offset})"
+                self._marks[batch.partition] = record.offset
+                return
+            self._take(record.value)
         self._marks[batch.partition] = batch.next_offset
 
     def _take(self, entry: Any) -> None:

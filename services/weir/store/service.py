@@ -11,8 +11,9 @@ from weir.archive.api import Archive, ArchiveAway
 from weir.archive.memory import MemoryArchive
 from weir.archive.open import check_archive, memory_elsewhere, open_writer
 from weir.bus.api import Batch, Stream
-from weir.bus.topics import ENTRIES
+from weir.bus.topics import DEAD, ENTRIES
 from weir.runtime.probes import split_listen
+from weir.runtime.quarantine import Quarantine
 from weir.runtime.service import Context, Service
 from weir.store.batches import Batches, Insert, Limits
 from weir.store.settings import StoreSettings
@@ -38,6 +39,7 @@ class StoreService(Service):
     title = "keeps entries in the archive"
     Settings = StoreSettings
     consumes = (ENTRIES,)
+    produces = (DEAD,)
 
     settings: StoreSettings
 
@@ -51,6 +53,7 @@ class StoreService(Service):
             )
         limits = Limits(entries=settings.batch_entries, bytes=settings.batch_bytes, age_s=settings.batch_age_s)
         self._batches = Batches(limits, context.counts)
+        self._quarantine = Quarantine(context, self.name)
         self._queue: asyncio.Queue[Batch] = asyncio.Queue(QUEUED)
         self._writing = asyncio.Lock()
         self._inserts: set[asyncio.Task[None]] = set()
@@ -110,7 +113,7 @@ class StoreService(Service):
             if batch.records and self._read_to.get(batch.partition) != batch.records[0].offset:
                 self._marked[batch.partition] = batch.records[0].offset
             self._read_to[batch.partition] = batch.next_offset
-            await self._queue.put(batch)
+            await self._queue.put(await self._quarantine.without_garbage(ENTRIES, batch))
 
     async def _write(self) -> None:
         """Insert until asked to stop, and then what was read already, within a deadline."""

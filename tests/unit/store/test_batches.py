@@ -55,11 +55,11 @@ def test_full_by_number_and_by_bytes() -> None:
 def test_what_is_no_entry_is_counted_and_marked() -> None:
     counts = Counts()
     batches = Batches(LIMITS, counts)
-    batches.add(batch(0, 0, Undecodable("garbage", 3), None, {"id": ""}, {"id": 5}, {"x": 1}, {"id": "a"}), 0.0)
-    assert counts == {"lost.store.undecodable": 1, "lost.store.no_id": 4}
+    batches.add(batch(0, 0, None, {"id": ""}, {"id": 5}, {"x": 1}, {"id": "a"}), 0.0)
+    assert counts == {"lost.store.no_id": 4}
     insert = batches.take()
     assert insert.entries == [{"id": "a"}]
-    assert insert.marks == {0: 6}
+    assert insert.marks == {0: 5}
 
 
 def test_what_a_newer_weir_made_is_waited_for() -> None:

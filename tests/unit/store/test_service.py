@@ -9,9 +9,9 @@ import pytest
 
 from weir.archive.api import ArchiveAway, Trimmed
 from weir.archive.memory import MemoryArchive
-from weir.bus.api import Record
+from weir.bus.api import Record, Undecodable
 from weir.bus.memory import MemoryBus
-from weir.bus.topics import ENTRIES
+from weir.bus.topics import DEAD, ENTRIES
 from weir.errors import ArchiveError, SettingsError
 from weir.model.entry import EntryMap
 from weir.query.structured import Query
@@ -105,6 +105,20 @@ async def test_a_single_entry_does_not_wait_for_company() -> None:
     async with running() as store:
         await store.publish(*entries(0, 1))
         await store.kept(1)
+
+
+async def test_garbage_is_referred_to_and_passed() -> None:
+    async with running() as store:
+        await store.publish(*entries(0, 3), Undecodable("not MessagePack", 7), *entries(4, 6))
+        await store.kept(5)
+        await store.lag(some=False)
+        dead = store.bus.stream(DEAD, group=None)
+        async for batch in dead:
+            (letter,) = [record.value for record in batch.records]
+            break
+        await dead.close()
+        assert (letter.topic, letter.stage, letter.reason) == ("entries", "store", "not MessagePack")
+        assert store.context.counts["lost.store.undecodable"] == 1
 
 
 async def test_while_the_archive_is_away_entries_wait_and_people_are_told() -> None:
