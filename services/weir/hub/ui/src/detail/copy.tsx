@@ -19,16 +19,32 @@ async function copy(text: string): Promise<boolean> {
   }
 }
 
-export function Copy({ text, what }: { text: string; what: string }) {
+function useCopy(): [string, (text: string) => Promise<void>] {
   const [said, setSaid] = useState("");
   useEffect(() => {
     if (!said) return;
     const timer = setTimeout(() => setSaid(""), SHOWN_MS);
     return () => clearTimeout(timer);
   }, [said]);
+  return [said, async (text) => setSaid((await copy(text)) ? "copied" : "cannot copy")];
+}
+
+/** Copies a value; beside values it appears when they are looked at, `shown` it is always there. */
+export function Copy({ text, what, shown }: { text: string; what: string; shown?: boolean }) {
+  const [said, take] = useCopy();
   return (
-    <button class="copy" aria-label={`Copy ${what}`} onClick={async () => setSaid((await copy(text)) ? "copied" : "cannot copy")}>
+    <button class={shown ? "small" : "small beside"} aria-label={`Copy ${what}`} onClick={() => void take(text)}>
       <span aria-live="polite">{said || "copy"}</span>
+    </button>
+  );
+}
+
+/** Copies what is made when it is asked for. */
+export function CopyAs({ make, children }: { make: () => string; children: string }) {
+  const [said, take] = useCopy();
+  return (
+    <button onClick={() => void take(make())}>
+      <span aria-live="polite">{said || children}</span>
     </button>
   );
 }

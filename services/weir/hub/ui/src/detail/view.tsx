@@ -1,14 +1,17 @@
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, one, told } from "../api";
-import { Copy } from "./copy";
-import { bodyText, duration, inert, moment, outcome, size, where } from "../format";
-import type { Body, Entry, Message } from "../types";
+import { duration, host, inert, moment, outcome, where } from "../format";
+import type { Entry, Peer } from "../types";
+import { peer, similar } from "./clause";
+import { Conversation, Neighbours } from "./conversation";
+import { CopyAs } from "./copy";
+import { curl, sendable } from "./curl";
+import { marks } from "./marks";
+import { Side, Timing } from "./message";
+import { Pairs } from "./pairs";
+import { fieldRows, peerRows } from "./rows";
+import "./detail.css";
 
-/** Fields with a place of their own in the detail, or of no use to a reader. */
-const PLACED = new Set([
-  "v", "id", "version", "timestamp", "elapsed_time", "protocol", "kind", "src", "dst", "request", "response", "ok",
-  "summary", "weird", "incomplete",
-]);
 /** A live entry may be shown before the archive has it. */
 const TRIES = 6;
 const AGAIN_MS = 500;
@@ -21,18 +24,29 @@ interface Props {
   /** Joins a condition to the filter. */
   onFilter: (text: string) => void;
   onFlow: (flow: string) => void;
+  /** Opens another entry; without it the detail shows it by itself. */
+  onOpen?: ((id: string) => void) | undefined;
 }
 
-export default function Detail({ id, known, onClose, onFlow }: Props) {
-  const { entry, trouble } = useEntry(id, known?.version ?? 1);
-  const shown = entry ?? known;
+export default function Detail({ id, known, onClose, onFilter, onFlow, onOpen }: Props) {
+  const [stepped, setStepped] = useState<{ from: string; to: string }>();
+  const at = stepped?.from === id ? stepped.to : id;
+  const listed = known?.id === at ? known : undefined;
+  const { entry, trouble } = useEntry(at, listed?.version ?? 1);
+  const shown = entry ?? listed;
+  const open = onOpen ?? ((to: string) => setStepped({ from: id, to }));
   return (
-    <aside class="detail" aria-label="Entry" key={id}>
+    <aside class="detail" aria-label="Entry" key={at}>
       <button class="close" onClick={onClose} aria-label="Close (Escape)">
         ×
       </button>
-      {shown && <Facts entry={shown} onFlow={onFlow} />}
-      {trouble ? <p class="trouble">{trouble}</p> : !entry && <p class="quiet">Loading…</p>}
+      {at !== id && (
+        <p class="actions">
+          <button onClick={() => setStepped(undefined)}>← Back to the chosen entry</button>
+        </p>
+      )}
+      {shown && <Facts entry={shown} whole={!!entry} onFilter={onFilter} onFlow={onFlow} onOpen={open} />}
+      {trouble ? <p class="trouble">{inert(trouble)}</p> : !entry && <p class="quiet">Loading…</p>}
     </aside>
   );
 }
@@ -63,73 +77,84 @@ function useEntry(id: string, version: number) {
   return { entry: entry?.id === id ? entry : undefined, trouble };
 }
 
-function Facts({ entry, onFlow }: { entry: Entry; onFlow: (flow: string) => void }) {
-  const { name } = outcome(entry);
-  const rest = Object.entries(entry).filter(([key]) => !PLACED.has(key));
+interface FactsProps {
+  entry: Entry;
+  /** The archive's copy, with headers and bodies. */
+  whole: boolean;
+  onFilter: (text: string) => void;
+  onFlow: (flow: string) => void;
+  onOpen: (id: string) => void;
+}
+
+function Facts({ entry, whole, onFilter, onFlow, onOpen }: FactsProps) {
+  const { mark, name } = outcome(entry);
   return (
     <>
-      <h2 class={name}>{inert(entry.summary ?? entry.protocol)}</h2>
+      <h2 class={name}>
+        <span class="mark" aria-label={name}>
+          {mark}
+        </span>{" "}
+        {inert(entry.summary || entry.protocol)}
+      </h2>
+      <p class="ends">
+        <End end="src" peer={entry.src} onFilter={onFilter} /> → <End end="dst" peer={entry.dst} onFilter={onFilter} />
+      </p>
       <p class="quiet">
-        {moment(entry.timestamp)} · {inert(where(entry.src))} → {inert(where(entry.dst))} · {duration(entry.elapsed_time)} · {name}
+        {moment(entry.timestamp)} · {duration(entry.elapsed_time)} · {name}
       </p>
-      <p class="actions">
+      <div class="actions" role="group" aria-label="Do with this entry">
         <button onClick={() => onFlow(entry.flow_id)}>Show this conversation</button>
-      </p>
-      {entry.incomplete?.map((text) => <p class="note">Incomplete: {inert(text)}</p>)}
-      {entry.weird?.map((text) => <p class="note">Weird: {inert(text)}</p>)}
+        <button onClick={() => onFilter(similar(entry))}>Show others like it</button>
+        {whole && sendable(entry) && <CopyAs make={() => curl(entry)}>Copy as curl</CopyAs>}
+        <CopyAs make={() => similar(entry)}>Copy as filter</CopyAs>
+        {whole && <CopyAs make={() => JSON.stringify(entry, null, 2)}>Copy as JSON</CopyAs>}
+      </div>
+      {marks(entry).map(({ what, says }, at) => (
+        <p class="note" key={at}>
+          {what}: {inert(says)}
+        </p>
+      ))}
+      <Timing entry={entry} />
       <div class="sides">
-        {entry.request && <Side title="Request" message={entry.request} />}
-        {entry.response && <Side title="Response" message={entry.response} />}
+        {entry.request && <Side side="request" entry={entry} message={entry.request} onFilter={onFilter} />}
+        {entry.response && <Side side="response" entry={entry} message={entry.response} onFilter={onFilter} />}
+      </div>
+      {whole && <More entry={entry} onFilter={onFilter} onOpen={onOpen} />}
+    </>
+  );
+}
+
+function End({ end, peer: one, onFilter }: { end: "src" | "dst"; peer: Peer; onFilter: (text: string) => void }) {
+  const condition = peer(end, one);
+  return (
+    <button class="end-name" disabled={!condition} title={`Only calls ${end === "src" ? "from" : "to"} ${inert(host(one))}`} onClick={() => condition && onFilter(condition)}>
+      {inert(where(one)) || "unknown"}
+    </button>
+  );
+}
+
+function More({ entry, onFilter, onOpen }: Pick<FactsProps, "entry" | "onFilter" | "onOpen">) {
+  const [near, setNear] = useState(false);
+  return (
+    <>
+      <h3>Conversation</h3>
+      <Conversation entry={entry} onOpen={onOpen} />
+      <details onToggle={(event) => setNear(event.currentTarget.open)}>
+        <summary>What else happened within a second</summary>
+        {near && <Neighbours entry={entry} onOpen={onOpen} />}
+      </details>
+      <div class="sides">
+        <section aria-label="Client">
+          <h3>Client</h3>
+          <Pairs title="Client" rows={peerRows("src", entry.src)} onFilter={onFilter} />
+        </section>
+        <section aria-label="Server">
+          <h3>Server</h3>
+          <Pairs title="Server" rows={peerRows("dst", entry.dst)} onFilter={onFilter} />
+        </section>
       </div>
       <h3>Fields</h3>
-      <Table rows={[["id", entry.id], ...rest]} />
+      <Pairs title="Fields" rows={fieldRows(entry)} onFilter={onFilter} />
     </>
-  );
-}
-
-function Side({ title, message }: { title: string; message: Message }) {
-  return (
-    <section aria-label={title}>
-      <h3>
-        {title} <span class="quiet">{size(message.size ?? 0)}</span>
-      </h3>
-      {message.headers && <Table rows={Object.entries(message.headers)} />}
-      {message.trailers && <Table rows={Object.entries(message.trailers)} />}
-      {message.body && <BodyView body={message.body} title={title} />}
-    </section>
-  );
-}
-
-function BodyView({ body, title }: { body: Body; title: string }) {
-  const text = bodyText(body);
-  return (
-    <>
-      <p class="quiet valued">
-        Body {size(body.size ?? 0)}
-        {body.encoding ? `, ${inert(body.encoding)}` : ""}
-        {body.truncated ? ", cut" : ""} <Copy text={body.text ?? text} what={`body of the ${title.toLowerCase()}`} />
-      </p>
-      {text && <pre tabIndex={0}>{inert(text)}</pre>}
-    </>
-  );
-}
-
-function Table({ rows }: { rows: [string, unknown][] }) {
-  return (
-    <table>
-      <tbody>
-        {rows.map(([key, value]) => {
-          const text = typeof value === "string" ? value : JSON.stringify(value);
-          return (
-            <tr class="valued">
-              <th scope="row">{inert(key)}</th>
-              <td>
-                {inert(text)} <Copy text={text} what={inert(key)} />
-              </td>
-            </tr>
-          );
-        })}
-      </tbody>
-    </table>
   );
 }
