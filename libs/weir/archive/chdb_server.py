@@ -133,7 +133,7 @@ class Server:
     """The HTTP side."""
 
     def __init__(self, engine: Engine, user: str, password: str) -> None:
-        self._engine = engine
+        self.engine = engine
         self._user = user.encode()
         self._password = password.encode()
         self._runner: web.AppRunner | None = None
@@ -159,7 +159,7 @@ class Server:
     async def close(self) -> None:
         if self._runner is not None:
             await self._runner.cleanup()
-        await self._engine.close()
+        await self.engine.close()
 
     async def _ping(self, request: web.Request) -> web.Response:
         return web.Response(text="Ok.\n")
@@ -191,12 +191,12 @@ class Server:
         if insert := _DATA.match(body):
             statement, form = insert[1].decode("utf-8", "replace"), insert[2].decode()
             _check(statement)
-            await self._engine.insert(statement, form, memoryview(body)[insert.end() :])
+            await self.engine.insert(statement, form, memoryview(body)[insert.end() :])
             return web.Response()
         sql = fields.pop("query", "") + body.decode("utf-8", "replace")
         _check(sql)
         parameters = {name[6:]: value for name, value in fields.items() if name.startswith("param_")}
-        data = await self._engine.ask(sql, parameters)
+        data = await self.engine.ask(sql, parameters)
         form = "Native" if re.search(r"\bFORMAT\s+Native\s*\Z", sql) else "TabSeparated"
         return web.Response(body=data, headers={"X-ClickHouse-Format": form})
 

@@ -17,9 +17,9 @@ from weir.archive.columns import FORMAT, NAMES, packed
 from weir.archive.place import Place
 from weir.archive.questions import Question
 from weir.archive.schema import migrate
-from weir.archive.statistics import check_groups
 from weir.errors import ArchiveError
 from weir.model.entry import EntryMap
+from weir.query.group import groupings
 from weir.query.row import WEIGHT_UNIT, clean
 from weir.query.structured import Position, Query, cursor_of, position_of
 
@@ -29,6 +29,9 @@ REFUSED = {192, 193, 194, 497, 516}
 """ClickHouse's codes for an unknown user, a wrong password, a right that is missing."""
 MISSING = {60, 81}
 """Unknown table, unknown database: not made yet."""
+INSERTING = {"max_partitions_per_insert_block": 0, "optimize_on_insert": 0}
+"""A capture from long ago may touch more hours than a server allows in one insert by default. Copies are folded when
+parts are merged: to look for them in every insert as well costs a fifth of it."""
 SLACK = 16
 """Candidates beyond a page's size, for copies among them."""
 PARTS = "system.parts WHERE active AND database = {database:String} AND table = 'entries'"
@@ -60,14 +63,14 @@ class ClickHouseArchive:
     async def insert(self, entries: Sequence[EntryMap]) -> None:
         if not entries:
             return
-        client = await self._connected()
+        await self._connected()
         # In a thread: ten thousand entries are a tenth of a second in which nobody else of this process would be heard.
-        block = await asyncio.to_thread(packed, entries)
-        # A capture from long ago may touch more hours than a server allows in one insert by default.
-        # Copies are folded when parts are merged; to look for them in every insert as well costs a fifth of it.
-        settings = {"max_partitions_per_insert_block": 0, "optimize_on_insert": 0}
+        await self._put(await asyncio.to_thread(packed, entries))
+
+    async def _put(self, block: bytes) -> None:
+        client = await self._connected()
         await self._told(
-            client.raw_insert(self._table, column_names=NAMES, insert_block=block, fmt=FORMAT, settings=settings)
+            client.raw_insert(self._table, column_names=NAMES, insert_block=block, fmt=FORMAT, settings=INSERTING)
         )
 
     async def query(self, query: Query) -> Page:
@@ -108,10 +111,10 @@ class ClickHouseArchive:
     async def statistics(
         self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
     ) -> list[Statistics]:
-        columns = check_groups(group_by)
+        keys = groupings(group_by)
         known = await self._copies(query)
-        rows = await self._ask(questions.statistics(self._table, query, known, columns, bucket_ns, limit))
-        return [_statistics(row, len(columns)) for row in rows]
+        rows = await self._ask(questions.statistics(self._table, query, known, keys, bucket_ns, limit))
+        return [_statistics(row, len(keys)) for row in rows]
 
     async def count(self, query: Query) -> int:
         rows = await self._ask(questions.count(self._table, query, await self._copies(query)))
@@ -255,9 +258,9 @@ def _first_line(error: Exception) -> str:
 
 
 def _statistics(row: Sequence[Any], keys: int) -> Statistics:
-    bucket, entries, weight, errors, size, flows, (p50, p95, p99) = row[keys:]
+    bucket, entries, weight, errors, size, flows, (p50, p95, p99), protocols = row[keys:]
     return Statistics(
         key=tuple(row[:keys]), since_ns=bucket, entries=entries,
         count=weight / WEIGHT_UNIT, errors=errors / WEIGHT_UNIT, bytes=int(size), flow_bytes=int(flows),
-        p50_us=p50, p95_us=p95, p99_us=p99,
+        p50_us=p50, p95_us=p95, p99_us=p99, protocols=protocols,
     )
