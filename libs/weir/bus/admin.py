@@ -166,6 +166,20 @@ async def ensure_on(link: Link, create: bool, topics: Sequence[Topic]) -> list[C
         await dispose(admin, 2.0)
 
 
+async def missing_on(link: Link, topics: Sequence[Topic]) -> list[str]:
+    """Names of the topics that the cluster says it does not have; Away where it says nothing."""
+    names = [link.topic_name(topic.name) for topic in topics]
+    admin = link.admin()
+    await link.connect(admin)
+    try:
+        described = await within(link.settings.request_timeout_s, admin.describe_topics(names))
+    except (KafkaError, TimeoutError) as error:
+        raise Away(link.blame(CLUSTER, error)) from error
+    finally:
+        await dispose(admin, 2.0)
+    return sorted(topic["topic"] for topic in described if topic["error_code"] == _UNKNOWN)
+
+
 def _refuse(todo: Plan, create: bool) -> None:
     if todo.mismatches:
         first = todo.mismatches[0]

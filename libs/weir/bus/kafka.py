@@ -14,12 +14,12 @@ from typing import Any, TypeVar
 
 from aiokafka.errors import KafkaError
 
-from weir.bus.admin import ensure_on
+from weir.bus.admin import ensure_on, missing_on
 from weir.bus.api import OnAssigned, OnRevoked, Record, Start, Topic
 from weir.bus.codec import encode
 from weir.bus.kafka_link import CLUSTER, Away, Backoff, Link, abandon, dispose, within
 from weir.bus.kafka_send import Budget, Lane, Parcel, parcel
-from weir.bus.kafka_stream import KafkaStream
+from weir.bus.kafka_stream import ANEW, KafkaStream
 from weir.bus.kafka_table import KafkaTable, read_compacted
 from weir.bus.partition import partition_for
 from weir.bus.settings import BusSettings
@@ -145,7 +145,12 @@ class KafkaBus:
 
     async def read_compacted(self, topic: Topic, partition: int) -> dict[bytes, Any]:
         self._check()
-        return await read_compacted(self._link, topic, partition)
+        stream = KafkaStream(self._link, topic, [partition], group=None)
+        self._open.append(stream)
+        try:
+            return await read_compacted(stream)
+        finally:
+            self._open.remove(stream)
 
     def trouble(self) -> str:
         return self._fatal.message if self._fatal is not None else self._link.trouble()
@@ -214,8 +219,10 @@ class KafkaBus:
         return self._producer
 
     def _fail(self, error: BusError) -> None:
-        """Nothing that was handed over can be sent any more: whoever publishes or flushes is told."""
+        """Nothing that was handed over can be sent any more: whoever publishes, flushes or reads is told."""
         self._fatal = error
+        for reader in self._open:
+            reader.fail(error)
         for lane in self._lanes.values():
             lane.abandon_flushes()
         self._budget.wake()
@@ -231,7 +238,10 @@ class KafkaBus:
         seen = time.monotonic()
         while True:
             await asyncio.sleep(PULSE_S)
+            troubled = bool(self._link.trouble())
             if await self._answers():
+                if troubled:
+                    await self._look_for_topics()
                 self._link.well(CLUSTER)
                 seen = time.monotonic()
                 continue
@@ -244,6 +254,16 @@ class KafkaBus:
             return bool(await within(self.settings.request_timeout_s, self._producer.client.force_metadata_update()))
         except (KafkaError, TimeoutError):
             return False
+
+    async def _look_for_topics(self) -> None:
+        """A cluster that came back without its data would be waited for in vain, and what this process remembers of
+        offsets is not true of new topics. It ends; as it starts again the topics are made, and all state anew."""
+        try:
+            missing = await missing_on(self._link, self._topics)
+        except (Away, BusError):
+            return
+        if missing:
+            self._fail(BusError(f"topics that were there are gone: {', '.join(missing)}", hint=ANEW))
 
     async def _reconnect(self) -> None:
         try:

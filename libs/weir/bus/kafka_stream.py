@@ -24,10 +24,12 @@ from weir.bus.api import Batch, OnAssigned, OnRevoked, Overtaken, Received, Star
 from weir.bus.codec import decode
 from weir.bus.kafka_link import Away, Backoff, Link, abandon, dispose, within
 from weir.bus.kafka_marks import Marks
+from weir.errors import BusError
 
 T = TypeVar("T")
 BATCH_RECORDS = 500
 _POLL_S = 1.0
+ANEW = "Kafka has lost its data, or somebody deleted topics; processes that start make them and begin anew"
 _FORBIDDEN = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 
 
@@ -81,6 +83,8 @@ class KafkaStream:
         """The last fetch found nothing."""
         self._idle_s = 0.0
         self._closed = False
+        self._failure: BusError | None = None
+        """Why nothing will come any more."""
 
     def __aiter__(self) -> AsyncIterator[Batch]:
         return self
@@ -94,6 +98,8 @@ class KafkaStream:
     async def poll(self) -> Batch | None:
         """The next batch; None after a second without one, after partitions were taken over, and when closed."""
         while not self._closed:
+            if self._failure is not None:
+                raise self._failure
             if self._consumer is None:
                 await self._open()
             elif self._leaving is not None:
@@ -155,6 +161,11 @@ class KafkaStream:
                 await asyncio.wait({self._opening}, timeout=deadline_s / 2)
             await self._drop_consumer(deadline_s / 2)
             self._positions = {}
+
+    def fail(self, error: BusError) -> None:
+        """Whoever reads is told this instead of the next batch."""
+        self._failure = error
+        self._wake()
 
     async def crash(self) -> None:
         """End without a word to the broker."""
@@ -315,11 +326,16 @@ class KafkaStream:
         return starts
 
     def _in_range(self, partition: int, position: int, first: int, end: int) -> int:
-        """The position, or where reading resumes if the log has moved past it (or was made anew)."""
+        """The position, or where reading resumes if the log has moved past it, or was made anew; a table cannot go on
+        in another log, whose keys are not those that it has."""
         if position < first:
             self._overtaken.append(Overtaken(partition, first - position))
             return first
-        return position if position <= end else first
+        if position <= end:
+            return position
+        if self._group is None and self.topic.cleanup == "compact":
+            raise BusError(f"{self._name} was made anew: it has {end} records, {position} were read", hint=ANEW)
+        return first
 
     # -- reading
 
@@ -433,7 +449,7 @@ class KafkaStream:
         task = asyncio.ensure_future(work)
         try:
             while not task.done():
-                if self._closed or self._leaving is not None:
+                if self._closed or self._leaving is not None or self._failure is not None:
                     return None
                 await self._wait({task}, None)
             return task.result()

@@ -11,14 +11,14 @@ from weir.bus.api import Batch, Topic, Undecodable
 from weir.bus.changes import ChangeLog
 from weir.bus.kafka_link import Link
 from weir.bus.kafka_stream import KafkaStream
+from weir.errors import BusError
 
 log = logging.getLogger(__name__)
 
 
-async def read_compacted(link: Link, topic: Topic, partition: int) -> dict[bytes, Any]:
-    """The newest value of each key of a partition."""
+async def read_compacted(stream: KafkaStream) -> dict[bytes, Any]:
+    """The newest value of each key of what the stream reads."""
     values: dict[bytes, Any] = {}
-    stream = KafkaStream(link, topic, [partition], group=None)
     try:
         while not stream.caught_up():
             if (batch := await stream.poll()) is not None:
@@ -88,6 +88,10 @@ class KafkaTable:
                 if waiter in self._waiting:
                     self._waiting.remove(waiter)
         return self.version
+
+    def fail(self, error: BusError) -> None:
+        """Whoever waits for a change is told this."""
+        self._stream.fail(error)
 
     async def close(self, deadline_s: float = 5.0) -> None:
         if self._task is not None:
