@@ -190,7 +190,7 @@ async def rows_are(page: Page, wanted: list[str]) -> None:
         await page.wait_for_function(
             "([where, wanted]) => JSON.stringify([...document.querySelectorAll(where)]"
             ".sort((a, b) => a.getBoundingClientRect().top - b.getBoundingClientRect().top)"
-            ".map((one) => one.textContent)) === JSON.stringify(wanted)",
+            ".map((one) => one.title)) === JSON.stringify(wanted)",
             arg=[SUMMARIES, wanted], timeout=10_000,
         )
     except Exception:

@@ -1,115 +1,103 @@
 import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
-import { ApiError, health as askHealth, told } from "./api";
 import { Banners } from "./banners";
-import { Detail } from "./detail";
+import { Chips } from "./chips";
+import { columnsOf } from "./columns";
+import { Empty } from "./empty";
 import { Feed } from "./feed";
-import { narrowed } from "./filter";
+import { join, protocolsIn, quoted, toggled } from "./filter";
+import { FilterBar } from "./filterbar/bar";
 import { Header } from "./header";
-import { KEYS, useKeys } from "./keys";
+import { Help } from "./help";
+import { useFields, useHealth, useProtocols } from "./hub";
+import { useKeys } from "./keys";
+import { lazy } from "./lazy";
 import { List } from "./list";
-import type { Health } from "./types";
+import { HOME, ORDERS, VIEWS, same } from "./place";
+import { usePlace } from "./useplace";
 
-const HEALTH_MS = 3000;
+const Detail = lazy(() => import("./detail/view"));
+const MapView = lazy(() => import("./map/view"));
+const StateView = lazy(() => import("./state/view"));
 
 export function App() {
   const [change, redraw] = useReducer<number, void>((n) => n + 1, 0);
-  const feed = useMemo(() => new Feed(() => redraw()), []);
-  const [selected, setSelected] = useState<string>();
+  const [place, go] = usePlace();
+  const feed = useMemo(() => new Feed(place, () => redraw()), []);
   const [help, setHelp] = useState(false);
-  const search = useRef<HTMLInputElement>(null);
+  const bar = useRef<HTMLTextAreaElement>(null);
   const { health, refused } = useHealth();
+  const fields = useFields();
+  const protocols = useProtocols(fields);
   useEffect(() => () => feed.close(), []);
+  useEffect(() => {
+    if (!same(feed.asked, place)) feed.follow(place);
+  }, [place]);
 
+  const filterTo = (filter: string) => go({ filter, ...(place.view === "state" ? { view: "list" } : {}) });
+  const add = (condition: string) => go((now) => ({ filter: join(now.filter, condition), view: "list" }));
+  const select = (id: string) => go({ id });
   useKeys({
-    find: () => search.current?.focus(),
+    find: () => bar.current?.focus(),
     pause: () => feed.pause(!feed.paused),
     // Keys may come faster than the page is drawn: what is chosen now is what the last key left.
     move: (step) =>
-      setSelected((now) => {
-        const age = now ? feed.ring.ageOf(now) : -1;
-        return feed.ring.at(age < 0 ? 0 : Math.max(0, age + step))?.id ?? now;
+      go((now) => {
+        if (now.view !== "list") return {};
+        const age = now.id ? feed.ring.ageOf(now.id) : -1;
+        return { id: feed.ring.at(age < 0 ? 0 : Math.max(0, age + step))?.id ?? now.id };
       }),
     escape: () => {
-      setHelp(false);
-      if (document.activeElement === search.current) search.current?.blur();
-      else setSelected(undefined);
+      if (help) setHelp(false);
+      else if (document.activeElement === bar.current) bar.current?.blur();
+      else go({ id: "" });
     },
     help: () => setHelp((shown) => !shown),
+    failed: () => go((now) => ({ filter: toggled(now.filter, "failed"), view: "list" })),
+    order: () => go((now) => ({ order: ORDERS[(ORDERS.indexOf(now.order) + 1) % ORDERS.length]!, view: "list" })),
+    live: () => go({ since: "", until: "", order: "newest", view: "list" }),
+    clear: () => go({ filter: "" }),
+    time: () => document.getElementById("time")?.click(),
+    view: (at) => go({ view: VIEWS[at]! }),
   });
 
-  const followFlow = (flow: string) => {
-    setSelected(undefined);
-    feed.follow({ ...feed.filter, flow });
-  };
+  const shown = protocolsIn(place.filter, protocols.flags);
+  const columns = useMemo(() => columnsOf(shown.length === 1 ? shown[0] : undefined, fields), [shown.join(), fields]);
+  const selected = place.view === "list" ? place.id : "";
   return (
     <div class={`page${selected ? " with-detail" : ""}`}>
-      <Header feed={feed} search={search} onHelp={() => setHelp(!help)} />
-      <Banners feed={feed} health={health} trouble={refused} />
-      <main>
-        {feed.ring.length === 0 ? (
-          <Empty feed={feed} health={health} />
-        ) : (
-          <List feed={feed} change={change} selected={selected} onSelect={setSelected} />
-        )}
-        {selected && (
-          <Detail id={selected} known={feed.ring.get(selected)} onClose={() => setSelected(undefined)} onFlow={followFlow} />
-        )}
-      </main>
-      {help && <Help />}
+      <Header feed={feed} place={place} go={go} health={health} onHelp={() => setHelp(!help)} />
+      <FilterBar filter={place.filter} input={bar} onFilter={filterTo} />
+      <Chips feed={feed} place={place} go={go} protocols={protocols} />
+      <Banners feed={feed} health={health} trouble={refused} onState={() => go({ view: "state" })} />
+      {place.view === "map" && (
+        <main>
+          <MapView filter={place.filter} since={place.since} until={place.until} onFilter={add} />
+        </main>
+      )}
+      {place.view === "state" && (
+        <main>
+          <StateView health={health} onFilter={add} />
+        </main>
+      )}
+      {place.view === "list" && (
+        <main>
+          {feed.ring.length === 0 ? (
+            <Empty feed={feed} health={health} place={place} go={go} />
+          ) : (
+            <List feed={feed} change={change} columns={columns} selected={selected} onSelect={select} />
+          )}
+          {selected && (
+            <Detail
+              id={selected}
+              known={feed.ring.get(selected)}
+              onClose={() => go({ id: "" })}
+              onFilter={add}
+              onFlow={(flow) => go({ ...HOME, filter: `flow_id == ${quoted(flow)}`, since: place.since, until: place.until })}
+            />
+          )}
+        </main>
+      )}
+      {help && <Help onClose={() => setHelp(false)} />}
     </div>
   );
-}
-
-/** The installation's health, asked for now and then; `refused` says why the hub does not let this page in. */
-function useHealth() {
-  const [health, setHealth] = useState<Health>({});
-  const [refused, setRefused] = useState("");
-  useEffect(() => {
-    const ask = async () => {
-      try {
-        setHealth(await askHealth());
-        setRefused("");
-      } catch (error) {
-        if (error instanceof ApiError) setRefused(told(error));
-      }
-    };
-    void ask();
-    const timer = setInterval(() => void ask(), HEALTH_MS);
-    return () => clearInterval(timer);
-  }, []);
-  return { health, refused };
-}
-
-function Help() {
-  return (
-    <dialog open class="help" aria-label="Keys">
-      <table>
-        <tbody>
-          {KEYS.map(([key, text]) => (
-            <tr>
-              <th scope="row">
-                <kbd>{key}</kbd>
-              </th>
-              <td>{text}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      <p class="quiet">
-        ✓ went well, ✕ failed, ◌ something is missing. Connections whose calls are listed are shown with tcp or udp.
-      </p>
-    </dialog>
-  );
-}
-
-function Empty({ feed, health }: { feed: Feed; health: Health }) {
-  return <p class="empty">{why(feed, health)}</p>;
-}
-
-function why(feed: Feed, health: Health): string {
-  if (feed.connection === "lost") return "The hub does not answer. Is weir still running?";
-  if (narrowed(feed.filter)) return "Nothing matches. Take a condition away, or wait.";
-  if (feed.paused) return "Paused. Press Start to see what comes.";
-  if (health.target?.outline) return "No connection has been opened or closed yet.";
-  return "Nothing has been seen yet. `weir status` tells what is captured.";
 }

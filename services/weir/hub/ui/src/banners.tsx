@@ -1,11 +1,20 @@
+import { inert } from "./format";
 import type { Feed } from "./feed";
 import type { Health, Loss } from "./types";
 
 /** Losses that are told one by one; more are folded, so that the list keeps its place. */
 const TOLD = 2;
 
-export function Banners({ feed, health, trouble }: { feed: Feed; health: Health; trouble: string }) {
-  const said = trouble || feed.trouble;
+interface Props {
+  feed: Feed;
+  health: Health;
+  trouble: string;
+  /** Shows the state of weir. */
+  onState: () => void;
+}
+
+export function Banners({ feed, health, trouble, onState }: Props) {
+  const said = trouble || (feed.refused ? "" : feed.trouble);
   const { missed } = feed.counts;
   return (
     <div class="banners" aria-live="polite">
@@ -18,7 +27,7 @@ export function Banners({ feed, health, trouble }: { feed: Feed; health: Health;
           <button onClick={() => void feed.reload()}>Load history</button>
         </p>
       )}
-      {health.says?.map((text) => <p class="banner">{text}</p>)}
+      {health.says?.map((text) => <p class="banner">{inert(text)} <button class="plain" onClick={onState}>State</button></p>)}
     </div>
   );
 }

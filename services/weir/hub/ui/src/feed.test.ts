@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
+import { ApiError } from "./api";
 import { Feed, type Source } from "./feed";
-import { EVERYTHING, type Filter } from "./filter";
+import { type Asked, HOME } from "./place";
 import type { TailEvents } from "./tail";
 import type { Entry, Page } from "./types";
 
@@ -9,18 +10,18 @@ const noise = (n: number) => entry(n, { kind: "flow", conn_l7_detected: ["http"]
 
 /** A hub whose answers are given by the test. */
 class FakeHub implements Source {
-  asked: { filter: Filter; cursor: string; answer: (page: Page) => void; fail: (error: Error) => void }[] = [];
+  asked: { asked: Asked; cursor: string; answer: (page: Page) => void; fail: (error: Error) => void }[] = [];
   wishes: unknown[] = [];
   events!: TailEvents;
 
-  history(filter: Filter, cursor = ""): Promise<Page> {
-    return new Promise((answer, fail) => this.asked.push({ filter, cursor, answer, fail }));
+  history(asked: Asked, cursor = ""): Promise<Page> {
+    return new Promise((answer, fail) => this.asked.push({ asked, cursor, answer, fail }));
   }
 
-  tail(_: Filter, events: TailEvents) {
+  tail(_: Asked, events: TailEvents) {
     this.events = events;
     return {
-      follow: (filter: Filter) => void this.wishes.push(filter),
+      follow: (asked: Asked) => void this.wishes.push(asked.filter),
       pause: (paused: boolean) => void this.wishes.push(paused),
       close: () => void this.wishes.push("closed"),
     };
@@ -36,9 +37,9 @@ class FakeHub implements Source {
   }
 }
 
-function made() {
+function made(more: Partial<Asked> = {}) {
   const hub = new FakeHub();
-  const feed = new Feed(() => undefined, hub);
+  const feed = new Feed({ ...HOME, ...more }, () => undefined, hub);
   return { hub, feed, rows: () => Array.from({ length: feed.ring.length }, (_, age) => feed.ring.at(age)?.timestamp) };
 }
 
@@ -52,7 +53,7 @@ test("live entries that come while history is asked for are kept", async () => {
 
 test("an answer that was overtaken by another filter is thrown away", async () => {
   const { hub, feed, rows } = made();
-  feed.follow({ ...EVERYTHING, text: "cart" });
+  feed.follow({ ...HOME, filter: "http" });
   await hub.answer([entry(5)]);
   await hub.answer([entry(1)], null, 0);
   expect(rows()).toEqual([5]);
@@ -129,8 +130,8 @@ test("a gap that is too long to fill starts the list anew", async () => {
 test("what a slow page missed is told until history was loaded", async () => {
   const { hub, feed } = made();
   await hub.answer([]);
-  hub.events.onMessage({ type: "entries", entries: [entry(1)], matched: 10, shown: 8, missed: 7 });
-  expect(feed.counts).toEqual({ matched: 10, shown: 8, missed: 7 });
+  hub.events.onMessage({ type: "entries", entries: [entry(1)], matched: 10, shown: 8, missed: 7, hidden: 2 });
+  expect(feed.counts).toEqual({ matched: 10, shown: 8, missed: 7, hidden: 2 });
   void feed.reload();
   await hub.answer([entry(1)]);
   expect(feed.counts.missed).toBe(0);
@@ -146,4 +147,42 @@ test("trouble is told in words and goes when an answer comes", async () => {
   expect(feed.trouble).toBe("");
   hub.events.onMessage({ type: "error", error: "text is longer than 512 characters", hint: "shorten it" });
   expect(feed.trouble).toBe("text is longer than 512 characters: shorten it");
+});
+
+test("in history and in another order nothing comes live", async () => {
+  const { hub, feed, rows } = made({ until: "5m" });
+  expect(hub.wishes).toEqual([true]);
+  await hub.answer([entry(3)]);
+  hub.live(entry(9));
+  expect(rows()).toEqual([3]);
+  feed.follow({ ...HOME });
+  await hub.answer([entry(9), entry(3)]);
+  hub.live(entry(10));
+  expect(rows()).toEqual([10, 9, 3]);
+  feed.follow({ ...HOME, order: "slowest" });
+  await hub.answer([entry(1, { elapsed_time: 90 }), entry(9, { elapsed_time: 5 })]);
+  expect(rows()).toEqual([1, 9]);
+  expect(hub.wishes).toEqual([true, false, true]);
+});
+
+test("who paused and looks at history meanwhile is still paused on the way back", async () => {
+  const { hub, feed } = made();
+  await hub.answer([]);
+  feed.pause(true);
+  feed.follow({ ...HOME, until: "5m" });
+  feed.follow({ ...HOME });
+  expect(hub.wishes).toEqual([true, true, true]);
+  expect(feed.paused).toBe(true);
+});
+
+test("a filter that the hub refuses empties the list and says where it is wrong", async () => {
+  const { hub, feed, rows } = made();
+  await hub.answer([entry(1)]);
+  feed.follow({ ...HOME, filter: "htp" });
+  hub.asked.at(-1)?.fail(new ApiError(400, "unknown field `htp`", "did you mean `http`?", 0, 3));
+  await new Promise((done) => setTimeout(done));
+  expect([feed.loaded, rows(), feed.refused?.position]).toEqual([true, [], 0]);
+  feed.follow({ ...HOME });
+  await hub.answer([entry(1)]);
+  expect([feed.trouble, feed.refused, rows()]).toEqual(["", undefined, [1]]);
 });

@@ -13,6 +13,15 @@ export function clock(ns: number): string {
   return Number.isNaN(time.getTime()) ? "no time" : CLOCK.format(time);
 }
 
+const DAY = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short" });
+
+/** The day where it is another one than today, with a space behind it. */
+export function day(ns: number, now = Date.now()): string {
+  const time = new Date(ns / 1e6);
+  if (Number.isNaN(time.getTime()) || time.toDateString() === new Date(now).toDateString()) return "";
+  return `${DAY.format(time)} `;
+}
+
 /** ISO 8601 in UTC, as logs have it. */
 export function iso(ns: number): string {
   const time = new Date(ns / 1e6);

@@ -1,87 +1,62 @@
-import type { RefObject } from "preact";
-import { useEffect, useState } from "preact/hooks";
 import type { Feed } from "./feed";
-import { type Filter, PROTOCOLS } from "./filter";
+import { type Place, VIEWS, type View } from "./place";
+import type { Health } from "./types";
 
-const TYPING_MS = 200;
-const LONGEST_TEXT = 512;
+const NAMES: Record<View, string> = { list: "List", map: "Map", state: "State" };
 
 interface Props {
   feed: Feed;
-  search: RefObject<HTMLInputElement | null>;
+  place: Place;
+  go: (step: Partial<Place>) => void;
+  health: Health;
   onHelp: () => void;
 }
 
-export function Header({ feed, search, onHelp }: Props) {
-  const { filter, paused, connection, counts } = feed;
-  // What is found comes a moment after it was typed: the rest of the filter may be another by then.
-  const change = (part: Partial<Filter>) => feed.follow({ ...feed.filter, ...part });
-  const toggle = (name: string) => {
-    const { protocol } = feed.filter;
-    change({ protocol: protocol.includes(name) ? protocol.filter((one) => one !== name) : [...protocol, name] });
-  };
-  const state = connection === "lost" ? "lost" : paused ? "paused" : connection;
+export function Header({ feed, place, go, health, onHelp }: Props) {
   return (
     <header>
       <strong class="brand">weir</strong>
-      <span class={`state ${state}`} role="status">
-        {state === "lost" ? "connection lost, trying again" : state}
-      </span>
-      <button class="pause" onClick={() => feed.pause(!paused)}>
-        {paused ? "Start" : "Pause"}
-      </button>
-      <Find search={search} text={filter.text} onFind={(text) => change({ text })} />
-      <span class="chips" role="group" aria-label="Only these">
-        {PROTOCOLS.map((name) => (
-          <Chip key={name} on={filter.protocol.includes(name)} onClick={() => toggle(name)}>
-            {name}
-          </Chip>
+      <nav aria-label="Views">
+        {VIEWS.map((view) => (
+          <button key={view} class="tab" aria-current={place.view === view ? "page" : undefined} onClick={() => go({ view })}>
+            {NAMES[view]}
+            {view === "state" && <Sign health={health} />}
+          </button>
         ))}
-        <Chip on={filter.failed} onClick={() => change({ failed: !filter.failed })}>
-          failed
-        </Chip>
-        {filter.flow && (
-          <Chip on onClick={() => change({ flow: "" })}>
-            one conversation ×
-          </Chip>
-        )}
-      </span>
-      <span class="counts" title="live entries since this filter was set">
-        {counts.matched.toLocaleString()} live
-        {counts.shown < counts.matched && <b>, of which {counts.shown.toLocaleString()} are shown: too many a second</b>}
-      </span>
-      <button class="chip help-button" onClick={onHelp} aria-label="Keys">
+      </nav>
+      <span class="apart" />
+      <State feed={feed} go={go} />
+      <button class="help-button" onClick={onHelp} aria-label="Keys">
         ?
       </button>
     </header>
   );
 }
 
-function Chip(props: { on: boolean; onClick: () => void; children: preact.ComponentChildren }) {
-  return (
-    <button class="chip" aria-pressed={props.on} onClick={props.onClick}>
-      {props.children}
-    </button>
-  );
+/** Something is to be read in the state of weir. */
+function Sign({ health }: { health: Health }) {
+  const losing = health.losses?.some((loss) => loss.per_s);
+  if (health.verdict === "down" || losing) return <b class="sign failed" aria-label=": something is lost now">▲</b>;
+  return health.verdict === "degraded" || health.losses?.length ? <b class="sign warn" aria-label=": something is to be read">▲</b> : null;
 }
 
-/** Finds while one types, after a moment of rest. */
-function Find({ search, text, onFind }: { search: RefObject<HTMLInputElement | null>; text: string; onFind: (text: string) => void }) {
-  const [typed, setTyped] = useState(text);
-  useEffect(() => {
-    if (typed === text) return;
-    const timer = setTimeout(() => onFind(typed), TYPING_MS);
-    return () => clearTimeout(timer);
-  }, [typed]);
+function State({ feed, go }: { feed: Feed; go: Props["go"] }) {
+  const { connection, paused, live } = feed;
+  const state = connection === "lost" ? "lost" : connection === "connecting" ? "connecting" : !live ? "history" : paused ? "paused" : "live";
   return (
-    <input
-      ref={search}
-      type="search"
-      placeholder="Find text  ( / )"
-      aria-label="Find text"
-      maxLength={LONGEST_TEXT}
-      value={typed}
-      onInput={(event) => setTyped(event.currentTarget.value)}
-    />
+    <>
+      <span class={`state ${state}`} role="status">
+        {state === "lost" ? "connection lost, trying again" : state}
+      </span>
+      {live ? (
+        <button class="pause" onClick={() => feed.pause(!paused)}>
+          {paused ? "Start" : "Pause"}
+        </button>
+      ) : (
+        <button class="pause" onClick={() => go({ since: "", until: "", order: "newest" })}>
+          Back to live
+        </button>
+      )}
+    </>
   );
 }

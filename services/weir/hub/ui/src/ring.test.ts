@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Ring } from "./ring";
+import { ORDER, Ring } from "./ring";
 import type { Entry } from "./types";
 
 const entry = (id: string, timestamp: number, more: Partial<Entry> = {}) => ({ id, timestamp, ...more }) as Entry;
@@ -63,4 +63,15 @@ test("places stay right after many rounds", () => {
   expect(ring.ageOf("95")).toBe(4);
   ring.clear();
   expect(ring.length).toBe(0);
+});
+
+test("other orders are those of the archive", () => {
+  const entries = [entry("a", 1, { elapsed_time: 5, ok: false }), entry("b", 2, { elapsed_time: 9, ok: true }), entry("c", 3, { elapsed_time: 5, ok: false })];
+  const found = (Object.keys(ORDER) as (keyof typeof ORDER)[]).map((order) => {
+    const ring = new Ring(10, ORDER[order]);
+    ring.add(entries);
+    expect(ring.ageOf(ids(ring)[1]!)).toBe(1);
+    return `${order} ${ids(ring)}`;
+  });
+  expect(found).toEqual(["newest cba", "oldest abc", "slowest bca", "failed cab"]);
 });

@@ -1,15 +1,30 @@
+import type { Order } from "./place";
 import type { Entry } from "./types";
 
-/** As the archive orders: by time, then by id. */
-const before = (a: Entry, b: Entry) => a.timestamp < b.timestamp || (a.timestamp === b.timestamp && a.id < b.id);
+/** Whether `a` stands below `b` in the list. */
+type Below = (a: Entry, b: Entry) => boolean;
 
-/** The newest entries in the order of their time, each once in its highest version. */
+const older: Below = (a, b) => a.timestamp < b.timestamp || (a.timestamp === b.timestamp && a.id < b.id);
+const by = (rank: (entry: Entry) => number): Below => (a, b) => rank(a) < rank(b) || (rank(a) === rank(b) && older(a, b));
+
+/** As the archive orders. */
+export const ORDER: Record<Order, Below> = {
+  newest: older,
+  oldest: (a, b) => older(b, a),
+  slowest: by((entry) => entry.elapsed_time ?? 0),
+  failed: by((entry) => (entry.ok === false ? 1 : 0)),
+};
+
+/** The first entries in their order, the newest first unless another is given, each once in its highest version. */
 export class Ring {
-  /** Oldest first. */
+  /** From the bottom of the list to its top, where most comes in. */
   private items: Entry[] = [];
   private byId = new Map<string, Entry>();
 
-  constructor(readonly limit: number) {}
+  constructor(
+    readonly limit: number,
+    private readonly below: Below = older,
+  ) {}
 
   get length(): number {
     return this.items.length;
@@ -19,7 +34,7 @@ export class Ring {
     return this.items.length >= this.limit;
   }
 
-  /** Entry by age: 0 is the newest. */
+  /** Entry by its place: 0 is the first, the newest as a rule. */
   at(age: number): Entry | undefined {
     return this.items[this.items.length - 1 - age];
   }
@@ -42,7 +57,7 @@ export class Ring {
       if (have) this.remove(have);
       if (!hidden(entry)) fresh.push(entry);
     }
-    this.merge(fresh.sort((a, b) => (before(a, b) ? -1 : 1)));
+    this.merge(fresh.sort((a, b) => (this.below(a, b) ? -1 : 1)));
     const over = this.items.length - this.limit;
     if (over > 0) for (const old of this.items.splice(0, over)) this.byId.delete(old.id);
   }
@@ -52,13 +67,13 @@ export class Ring {
     this.byId.clear();
   }
 
-  /** Index of the first item that does not come before `entry`. */
+  /** Index of the first item that is not below `entry`. */
   private place(entry: Entry): number {
     let low = 0;
     let high = this.items.length;
     while (low < high) {
       const middle = (low + high) >> 1;
-      if (before(this.items[middle]!, entry)) low = middle + 1;
+      if (this.below(this.items[middle]!, entry)) low = middle + 1;
       else high = middle;
     }
     return low;
@@ -69,14 +84,14 @@ export class Ring {
     this.byId.delete(entry.id);
   }
 
-  /** Only what is younger than the first of `fresh` moves: live entries cost little, however long the list is. */
+  /** Only what is above the first of `fresh` moves: live entries cost little, however long the list is. */
   private merge(fresh: Entry[]): void {
     const first = fresh[0];
     if (!first) return;
     const younger = this.items.splice(this.place(first));
     let at = 0;
     for (const entry of fresh) {
-      while (at < younger.length && before(younger[at]!, entry)) this.items.push(younger[at++]!);
+      while (at < younger.length && this.below(younger[at]!, entry)) this.items.push(younger[at++]!);
       this.items.push(entry);
       this.byId.set(entry.id, entry);
     }

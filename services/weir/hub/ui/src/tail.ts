@@ -1,4 +1,5 @@
-import { type Filter, params } from "./filter";
+import { params } from "./api";
+import type { Asked } from "./place";
 import type { TailMessage } from "./types";
 
 export type Connection = "connecting" | "live" | "lost";
@@ -9,6 +10,9 @@ export interface TailEvents {
 }
 
 const SLOWEST_MS = 10_000;
+
+/** What comes live is never bounded in time. */
+const conditions = ({ filter, hidden }: Asked) => params({ filter, hidden });
 
 /** Follows live entries; connects again by itself, ever more slowly. */
 export class Tail {
@@ -21,15 +25,15 @@ export class Tail {
   private asked = 0;
 
   constructor(
-    private filter: Filter,
+    private wanted: Asked,
     private readonly events: TailEvents,
   ) {
     this.connect();
   }
 
-  follow(filter: Filter): void {
-    this.filter = filter;
-    this.wish({ filter: params(filter) });
+  follow(wanted: Asked): void {
+    this.wanted = wanted;
+    this.wish({ filter: conditions(wanted) });
   }
 
   pause(paused: boolean): void {
@@ -51,15 +55,15 @@ export class Tail {
 
   private connect(): void {
     this.events.onState("connecting");
-    const sent = this.filter;
-    const url = new URL(`api/v1/tail?${new URLSearchParams({ ...params(sent), detail: "summary" })}`, location.href);
+    // The filter is told afterwards: one that the hub refuses is then answered in words instead of with a closed door.
+    const url = new URL("api/v1/tail?detail=summary", location.href);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
     const socket = new WebSocket(url);
     this.socket = socket;
     socket.onopen = () => {
       this.wait = 500;
       this.asked = 1; // the hub tells its state first
-      if (sent !== this.filter) this.follow(this.filter);
+      if (Object.keys(conditions(this.wanted)).length) this.follow(this.wanted);
       if (this.paused) this.pause(true);
       this.events.onState("live");
     };
