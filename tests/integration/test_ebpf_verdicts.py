@@ -22,6 +22,7 @@ from weir.model.control import Control, EndpointRecord
 from weir.model.flow import DirectedFlow
 from weir.net.target import parse_target
 from weir.testing.netns import joined, may_make_namespaces
+from weir.testing.owners import SHOWN
 from weir.testing.packets import icmp, ipv4, ipv6, tcp, udp
 
 pytestmark = [
@@ -238,6 +239,31 @@ def test_an_interface_owns_a_flow_until_a_second_after_its_last_packet() -> None
             assert time.monotonic() - owned > 0.9
             assert run(kernel, packet) == 0
             assert kernel.stats().copies >= 2
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_an_interface_with_news_owns_the_flow_at_once(name: str) -> None:
+    with joined("left", "right") as (left, _), left.entered():
+        other = socket.if_nametoindex(left.interface)
+        with filtering(everything()) as kernel:
+            told = [
+                bool(run(kernel, ipv4(FOUR[0], FOUR[1], 6, tcp(1, 2, bytes(length), flags=flags, seq=seq)),
+                         other if interface == 2 else 1))
+                for interface, seq, length, flags, _ in SHOWN[name]
+            ]
+    assert told == [taken for *_, taken in SHOWN[name]]
+
+
+def test_what_an_interface_aside_shows_is_a_copy() -> None:
+    selection = everything()
+    selection.set_aside([1])
+    packet = ipv4(FOUR[0], FOUR[1], 17, udp(1, 2, b"x"))
+    with filtering(selection) as kernel:
+        assert run(kernel, packet) == 0
+        selection.set_aside([])
+        kernel.apply(selection.changes())
+        assert run(kernel, packet) == SNAPLEN
+        assert kernel.stats().copies == 1
 
 
 def test_later_fragments_go_with_the_first_one() -> None:

@@ -12,10 +12,11 @@ import struct
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
-from weir.engine.api import Decision, Drop, EngineLimits, Policy
+from weir.engine.api import Drop, EngineLimits, Policy
 from weir.engine.fragments import Fragments, Joined
 from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, FrameTuple, frames
 from weir.engine.headers import Headers, Piece, read_headers
+from weir.engine.owners import Known, sequence_behind
 from weir.engine.shard import FLOW_BYTES, Row, ShardBuilder, frame_link, scope_of, segment_block, shard_of
 from weir.engine.tallies import totals
 from weir.model.counts import Counts
@@ -25,8 +26,6 @@ from weir.model.segments import ACK, FIN, RST, SYN, SegmentBlock
 from weir.net.link import Buffer, synthetic_header
 from weir.net.transport import DNS_PORT
 
-OWNERSHIP_NS = 1_000_000_000
-"""How long an interface owns a directed flow after its last packet: short, because interfaces fail."""
 PASS_ON_NS = 500_000_000
 """How old the last block of a ring for a shard must be before an empty one passes the clock on."""
 FOREVER_NS = 1 << 63
@@ -44,32 +43,7 @@ _ADDRESSES = 12
 _PORTS = struct.Struct("!HH")
 
 
-class _Known:
-    """A directed flow: what was decided, and who owns it."""
-
-    __slots__ = ("decision", "flow", "last_ns", "owner", "shard", "version")
-
-    def __init__(self, flow: DirectedFlow, shard: int) -> None:
-        self.flow = flow
-        """As it is asked about."""
-        self.decision: Decision
-        self.shard = shard
-        self.version = -1
-        self.owner = 0
-        self.last_ns = 0
-
-    def owned_by(self, interface: int, ts_ns: int) -> bool:
-        """Directed ownership: whoever shows the flow first keeps it until a second after its last packet. The distance
-        counts both ways: a clock that was set back must not keep the others out."""
-        if self.owner != interface:
-            if self.owner and abs(ts_ns - self.last_ns) <= OWNERSHIP_NS:
-                return False
-            self.owner = interface
-        self.last_ns = ts_ns
-        return True
-
-
-_Hit = tuple[Callable[[Row], None], int, _Known]
+_Hit = tuple[Callable[[Row], None], int, Known]
 """For the short cut, within one block: where to put a row of this flow, and the flow's index there."""
 
 
@@ -81,7 +55,7 @@ class _Work:
         "waits",
     )
 
-    def __init__(self, block: PacketBlock, known: dict[bytes, _Known], shards: int, origin: tuple[int, int]) -> None:
+    def __init__(self, block: PacketBlock, known: dict[bytes, Known], shards: int, origin: tuple[int, int]) -> None:
         self.block = block
         self.known = known
         self.origin = origin
@@ -154,7 +128,7 @@ class PureHeaderEngine:
         self._limits = limits or EngineLimits()
         self._short_cut = short_cut
         self._fragments = Fragments(self._limits)
-        self._known: dict[tuple[str, str], dict[bytes, _Known]] = {}
+        self._known: dict[tuple[str, str], dict[bytes, Known]] = {}
         self._flows = 0
         self._rings: dict[str, set[int]] = {}
         """By node the rings that have not ended."""
@@ -253,7 +227,8 @@ class PureHeaderEngine:
                     payload_wire, payload_len = total - header - 20, captured - header - 34
                     append, flow, known = hit
                     if header >= 20 and payload_wire >= 0 <= payload_len and (
-                        not interface or known.owned_by(interface, ts_ns)
+                        not interface
+                        or known.owned_by(interface, ts_ns, sequence_behind(seq, payload_wire, flags), flags)
                     ):
                         append((
                             flow, ts_ns, TCP, flags, seq, ack if flags & ACK else 0, at + 34 + header,
@@ -323,8 +298,11 @@ class PureHeaderEngine:
         if known is None:
             work.pending = index, ts_ns, interface, found, frame
             return None
-        if interface and not known.owned_by(interface, ts_ns):
-            return Drop.DUPLICATE
+        if interface:
+            tcp = found.kind == TCP
+            behind = sequence_behind(found.seq, found.payload_wire, found.flags) if tcp else -1
+            if not known.owned_by(interface, ts_ns, behind, found.flags if tcp else 0):
+                return Drop.DUPLICATE
         if found.tunnels:
             self.counts.add("filter.tunnel")
         flow, refused = known.decision
@@ -358,7 +336,7 @@ class PureHeaderEngine:
             work.hits[key] = builder.rows.append, flow_index, known
         return None
 
-    def _flow(self, work: _Work, key: bytes, found: Headers, ts_ns: int) -> _Known | None:
+    def _flow(self, work: _Work, key: bytes, found: Headers, ts_ns: int) -> Known | None:
         """What is known of the packet's directed flow; decided now if it is new or if an answer may have changed. None
         if it is not settled."""
         known = work.known.get(key)
@@ -367,7 +345,7 @@ class PureHeaderEngine:
                 scope=scope_of(work.block, found.src, found.dst), protocol=found.protocol,
                 src=found.src, sport=found.sport, dst=found.dst, dport=found.dport,
             )
-            known = work.known[key] = _Known(flow, shard_of(flow, self._shards))
+            known = work.known[key] = Known(flow, shard_of(flow, self._shards))
             self._flows += 1
         if known.version != self._version:
             if self._patient and self._policy.unsettled(known.flow, ts_ns):
@@ -378,7 +356,7 @@ class PureHeaderEngine:
         return known
 
     def _look_for_leak(
-        self, block: PacketBlock, found: Headers, frame: _Frame, known: _Known, ts_ns: int
+        self, block: PacketBlock, found: Headers, frame: _Frame, known: Known, ts_ns: int
     ) -> None:
         """Count payload that should not have come this far. What a kernel filter cannot judge is no leak: the insides
         of tunnels, and fragments."""

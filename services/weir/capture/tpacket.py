@@ -31,6 +31,8 @@ _FANOUT_HASH, _FANOUT_UNIQUE_ID = 0, 0x2000
 _SO_ATTACH_FILTER, _SO_ATTACH_BPF = 26, 50
 _SIOCGIFCONF, _SIOCGIFHWADDR = 0x8912, 0x8927
 _IFCONF_BYTES = 1 << 16
+_SIOCGIFBR, _BRCTL_GET_BRIDGES, _MAX_BRIDGES = 0x8940, 1, 1024
+"""linux/sockios.h, linux/if_bridge.h"""
 _ETH_P_ALL = 0x0003
 _FRAME_BYTES = 2048
 _TP_STATUS_USER = 1
@@ -131,6 +133,14 @@ class PacketRing:
             ]
         except OSError:
             return []
+
+    def bridges(self) -> list[int]:
+        """Indices of the bridges in this socket's network namespace, in order; none where the kernel has no bridges."""
+        room = (ctypes.c_int * _MAX_BRIDGES)()
+        request = struct.pack("@3L", _BRCTL_GET_BRIDGES, ctypes.addressof(room), _MAX_BRIDGES)
+        libc = ctypes.CDLL(None, use_errno=True)
+        found: int = libc.ioctl(self.fileno(), _SIOCGIFBR, request)
+        return sorted(room[:max(found, 0)])
 
     def take(self, limit: int) -> Iterator[RingBlock]:
         """The blocks that are ready, at most `limit`."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from weir.capture.bpf.expression import Choice, choice
 from weir.capture.bpf.libpcap import UnavailableError, compile_expression, version
-from weir.capture.bpf.program import REJECT, Program, accept, from_network_header
+from weir.capture.bpf.program import REJECT, Program, accept, from_network_header, setting_aside
 from weir.capture.settings import CaptureSettings
 from weir.capture.tpacket import PacketRing
 from weir.errors import SettingsError
@@ -18,6 +18,11 @@ from weir.model.control import OUTLINE, Control, EndpointRecord
 from weir.model.packets import Promise
 from weir.net.target import Target
 from weir.runtime.service import Context
+
+_ASIDE_S = 1.0
+_MOST_ASIDES = 64
+"""Bridges that are left out where all interfaces are watched; see `weir.capture.bpf.extended`. A filter is walked
+through for each packet."""
 
 
 class ClassicFilter:
@@ -33,10 +38,15 @@ class ClassicFilter:
         self._own = list(own)
         self._rings: list[PacketRing] = []
         self._program: Program = REJECT
+        self._any = "any" in settings.interfaces
+        self._asides: list[int] = []
+        self._aside_s = -1.0
         self.adopt(OUTLINE)
 
     def attach(self, ring: PacketRing) -> None:
         self._rings.append(ring)
+        if self._any:
+            self._asides = ring.bridges()[:_MOST_ASIDES]
         self._put(ring)
 
     def detach(self, ring: PacketRing) -> None:
@@ -52,7 +62,14 @@ class ClassicFilter:
         """No address of a pod fits into an expression."""
 
     def look_after(self, now_s: float) -> None:
-        """Nothing here changes by itself."""
+        """Bridges come and go."""
+        if self._any and self._rings and now_s - self._aside_s >= _ASIDE_S:
+            self._aside_s = now_s
+            asides = self._rings[0].bridges()[:_MOST_ASIDES]
+            if asides != self._asides:
+                self._asides = asides
+                for ring in self._rings:
+                    self._put(ring)
 
     def tallies(self, now_s: float, *, final: bool = False) -> Iterator[tuple[bytes, int]]:
         """Classic BPF counts nothing."""
@@ -84,7 +101,7 @@ class ClassicFilter:
 
     def _put(self, ring: PacketRing) -> None:
         try:
-            ring.attach(self._program)
+            ring.attach(setting_aside(self._program, self._asides))
         except OSError as error:
             # The kernel limits the memory of filters (net.core.optmem_max). One that is not there loses nothing.
             ring.attach(accept(self._snaplen))

@@ -22,6 +22,7 @@ from weir.runtime.service import Context
 
 _STATS_S = 0.5
 _LOCAL_S = 5.0
+_ASIDE_S = 1.0
 _DRIFT_NS = 10_000_000
 """Beyond this the wall clock was set, and times of flows are told by it anew."""
 _TALLIES_A_BLOCK = 4096
@@ -54,7 +55,7 @@ class ExtendedFilter:
         self._taken = self._evicted = 0
         self._addresses = self._revision = 0
         self._epoch_ns = 0
-        self._stats_s = self._local_s = self._tally_s = -1.0
+        self._stats_s = self._local_s = self._tally_s = self._aside_s = -1.0
         self._kernel = KernelFilter(
             node=node_number(settings.node or context.node), snaplen=settings.snaplen,
             flow_entries=settings.flow_entries,
@@ -70,6 +71,7 @@ class ExtendedFilter:
 
     def attach(self, ring: PacketRing) -> None:
         self._rings.append(ring)
+        self._look_aside()
         ring.attach_extended(self._kernel.descriptor)
 
     def detach(self, ring: PacketRing) -> None:
@@ -91,6 +93,9 @@ class ExtendedFilter:
                 self._shed(stats, now_s - self._stats_s)
             self._count(stats)
             self._stats, self._stats_s = stats, now_s
+        if now_s - self._aside_s >= _ASIDE_S:
+            self._aside_s = now_s
+            self._look_aside()
         if self._control.pods and now_s - self._local_s >= _LOCAL_S and self._rings:
             self._local_s = now_s
             if self._selection.stay(self._rings[0].local_addresses()):
@@ -116,6 +121,12 @@ class ExtendedFilter:
         for name, gauge in self._gauges.items():
             if self._context.gauges.get(name) is gauge:
                 del self._context.gauges[name]
+
+    def _look_aside(self) -> None:
+        """Where all interfaces are watched, a bridge shows nothing that its ports do not. It shows it between two steps
+        of NAT, if bridged packets go through the rules of the IP layer: the same conversation between other ends."""
+        if "any" in self._settings.interfaces and self._rings and self._selection.set_aside(self._rings[0].bridges()):
+            self._apply()
 
     def _records(self) -> Iterator[bytes]:
         flows, tallies = self._kernel.flows, self._tallies

@@ -14,7 +14,7 @@ _END_KEY = struct.Struct("=16s2s2x")
 _END = struct.Struct("=I4xQ")
 _NET_KEY = struct.Struct("=I2sB16sx")
 _FLOW_KEY = struct.Struct("=16s16s2s2sBB2x")
-FLOW = struct.Struct("=QQQQQIBB2x")
+FLOW = struct.Struct("=QQQQQIBB2xI4x")
 _CONFIG = struct.Struct("=QIII4x")
 _STATS = struct.Struct("=12Q")
 STATE = struct.Struct("=Q")
@@ -45,6 +45,7 @@ class Mode(IntFlag):
     PODS = 8
     NETS = 16
     PORTS = 32
+    ASIDES = 64
 
 
 class Verdict(IntEnum):
@@ -92,6 +93,8 @@ class Flow(NamedTuple):
     owner: int
     tcp_flags: int
     verdict: int
+    next: int = 0
+    """Behind the last sequence number that its owner showed."""
 
 
 class FlowKey(NamedTuple):

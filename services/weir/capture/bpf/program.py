@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from typing import NamedTuple
 
 MAX_INSTRUCTIONS = 4096
@@ -16,7 +17,10 @@ _SKF_NET_OFF = 0x100000
 _CLASS, _MODE = 0x07, 0xE0
 _LD, _LDX = 0x00, 0x01
 _ABS, _IND, _MSH = 0x20, 0x40, 0xA0
+_JEQ_K = 0x15
 _RET_K = 0x06
+_INTERFACE = 0xFFFFF008
+"""SKF_AD_OFF + SKF_AD_IFINDEX (linux/filter.h)."""
 
 
 class Instruction(NamedTuple):
@@ -44,6 +48,15 @@ def from_network_header(program: Program) -> Program:
     not strip. The kernel looks for such offsets in the linear part of a packet, which is where headers are.
     """
     return tuple(i._replace(k=(i.k - _SKF_NET_OFF) & 0xFFFFFFFF) if _loads_packet(i) else i for i in program)
+
+
+def setting_aside(program: Program, interfaces: Iterable[int]) -> Program:
+    """Before all else, drop what these interfaces show."""
+    checks = [
+        instruction
+        for index in interfaces for instruction in (Instruction(_JEQ_K, 0, 1, index), Instruction(_RET_K, 0, 0, 0))
+    ]
+    return (Instruction(_LD | _ABS, 0, 0, _INTERFACE), *checks, *program) if checks else program
 
 
 def _loads_packet(instruction: Instruction) -> bool:

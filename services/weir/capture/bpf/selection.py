@@ -31,6 +31,7 @@ class Contents(msgspec.Struct, kw_only=True):
     ends: Changes
     nets: Changes
     ports: Changes
+    asides: Changes
     mode: Mode
     addresses: int
     """Entries of ends that are targeted."""
@@ -65,7 +66,8 @@ class Selection:
         """Keys of ends whose value may have changed."""
         self._static_nets: dict[tuple[Network, int], End] = {}
         self._static_ports: dict[int, End] = {}
-        self._told: tuple[dict[bytes, bytes], dict[bytes, bytes], dict[bytes, bytes]] = ({}, {}, {})
+        self._asides: dict[bytes, bytes] = {}
+        self._told: tuple[dict[bytes, bytes], ...] = ({}, {}, {}, {})
         self._targeted = 0
         self.adopt(OUTLINE)
 
@@ -97,6 +99,14 @@ class Selection:
         self.adopt(self._control)
         return True
 
+    def set_aside(self, interfaces: Iterable[int]) -> bool:
+        """Indices of interfaces whose packets all appear elsewhere, too; True if that is news."""
+        asides = {WORD.pack(index): WORD.pack(1) for index in interfaces}
+        if asides == self._asides:
+            return False
+        self._asides = asides
+        return True
+
     def learn(self, changes: Iterable[tuple[bytes, EndpointRecord | None]]) -> None:
         """What keys of the table of endpoints hold now; None for what is gone."""
         for key, record in changes:
@@ -106,7 +116,7 @@ class Selection:
 
     def changes(self) -> Contents:
         """What is to be changed in the maps since the last call."""
-        ends_told, nets_told, ports_told = self._told
+        ends_told, nets_told, ports_told, asides_told = self._told
         ends: Changes = {}
         for key in self._stale:
             value = self._end(key)
@@ -124,9 +134,10 @@ class Selection:
         ports = {port_key(port): WORD.pack(flags) for port, flags in self._static_ports.items()}
         contents = Contents(
             ends=ends, nets=_difference(nets_told, nets), ports=_difference(ports_told, ports),
+            asides=_difference(asides_told, self._asides),
             mode=self._mode(bool(nets), bool(ports)), addresses=self._targeted, revision=self._revision,
         )
-        self._told = ends_told, nets, ports
+        self._told = ends_told, nets, ports, self._asides
         return contents
 
     # Static targets
@@ -225,6 +236,7 @@ class Selection:
         for flag, wanted in (
             (Mode.CLOSED, not control.capture), (Mode.EVERYTHING, self._everything), (Mode.OUTLINE, control.outline),
             (Mode.PODS, control.pods), (Mode.NETS, nets), (Mode.PORTS, ports),
+            (Mode.ASIDES, bool(self._asides)),
         ):
             if wanted:
                 mode |= flag

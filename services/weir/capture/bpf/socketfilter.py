@@ -51,7 +51,9 @@ class KernelFilter:
     def apply(self, contents: Contents) -> None:
         """Everything that is new, then the configuration at once, then what goes: no packet meets less than before
         and after."""
-        changes = (("ends", contents.ends), ("nets", contents.nets), ("ports", contents.ports))
+        changes = (
+            ("ends", contents.ends), ("nets", contents.nets), ("ports", contents.ports), ("asides", contents.asides),
+        )
         for name, changed in changes:
             self._maps[name].put_all([(key, value) for key, value in changed.items() if value is not None])
         self._mode = contents.mode

@@ -33,11 +33,12 @@ def test_building_it_again_gives_the_same_object(tmp_path: Path) -> None:
 
 def test_maps_have_the_sizes_that_python_packs() -> None:
     maps = read_object(OBJECT).maps
-    assert set(maps) == {"ends", "nets", "ports", "flows", "fragments", "configs", "states", "counters"}
+    assert set(maps) == {"ends", "nets", "ports", "flows", "fragments", "configs", "states", "counters", "asides"}
     for name, key, value in (
         ("ends", layout.end_key(bytes(4), 1), layout.end_value(1)),
         ("nets", layout.net_key(bytes(4), 8, 1), layout.end_value(1)),
         ("ports", layout.port_key(80), layout.WORD.pack(1)),
+        ("asides", layout.WORD.pack(3), layout.WORD.pack(1)),
         ("flows", layout.flow_key(layout.FlowKey(bytes(16), bytes(16), 1, 2, 6)), bytes(layout.FLOW.size)),
         ("configs", bytes(4), layout.config_value(node=1, flags=1, share=1, snaplen=1)),
         ("states", bytes(4), layout.STATE.pack(1)),

@@ -1,6 +1,14 @@
 from __future__ import annotations
 
-from weir.capture.bpf.program import REJECT, Instruction, accept, decode, encode, from_network_header
+from weir.capture.bpf.program import (
+    REJECT,
+    Instruction,
+    accept,
+    decode,
+    encode,
+    from_network_header,
+    setting_aside,
+)
 
 
 def test_programs_survive_encoding() -> None:
@@ -19,3 +27,12 @@ def test_only_loads_from_the_packet_move() -> None:
         assert from_network_header((Instruction(code, 1, 2, 9),)) == (Instruction(code, 1, 2, 0xFFF00009),)
     for code in stays:
         assert from_network_header((Instruction(code, 1, 2, 9),)) == (Instruction(code, 1, 2, 9),)
+
+
+def test_interfaces_are_set_aside_before_all_else() -> None:
+    assert setting_aside(accept(9), []) == accept(9)
+    program = setting_aside(accept(9), [3, 7])
+    assert program[-1:] == accept(9)
+    load, *checks = program[:-1]
+    assert load == Instruction(0x20, 0, 0, 0xFFFFF008), "ld ifindex: SKF_AD_OFF + SKF_AD_IFINDEX"
+    assert checks == [step for index in (3, 7) for step in (Instruction(0x15, 0, 1, index), *REJECT)]

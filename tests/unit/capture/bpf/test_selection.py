@@ -152,3 +152,17 @@ def test_everything_excluded_leaves_nothing_targeted() -> None:
     told = adopted(targets=["all"], excluded=["all"]).changes()
     assert {flags(value) for value in told.nets.values()} == {End.EXCLUDED}
     assert len(told.nets) == 2
+
+
+def test_interfaces_aside_come_and_go() -> None:
+    selection = Selection()
+    assert Mode.ASIDES not in selection.changes().mode
+    assert selection.set_aside([3, 5])
+    assert not selection.set_aside([3, 5])
+    told = selection.changes()
+    assert Mode.ASIDES in told.mode
+    assert set(told.asides) == {WORD.pack(3), WORD.pack(5)}
+    assert selection.set_aside([5])
+    assert selection.changes().asides == {WORD.pack(3): None}
+    assert selection.set_aside([])
+    assert Mode.ASIDES not in selection.changes().mode

@@ -25,6 +25,7 @@
 #define PODS 8	     /* rules for pods are in force */
 #define NETS 16	     /* `nets` has entries */
 #define PORTS 32     /* `ports` has entries */
+#define ASIDES 64    /* `asides` has entries */
 
 /* What happens to a directed flow: `flow.verdict`. */
 #define PASS 0
@@ -35,7 +36,8 @@
 #define NONE 5
 #define MINE 6 /* weir's own traffic */
 
-#define OWNED_NS 1000000000ull	 /* how long after its last packet an interface owns a directed flow */
+/* How long after its last packet an interface owns a directed flow, unless another shows what it has not. */
+#define OWNED_NS 1000000000ull
 #define HOLD_NS 10000000000ull	 /* how long a flow of an unknown address is passed whole */
 #define LOOPBACK 1		 /* the interface index of lo in every network namespace */
 
@@ -44,7 +46,10 @@
 #define UDP 17
 #define ICMP6 58
 #define SCTP 132
-#define OPENS_OR_CLOSES 7 /* FIN, SYN, RST */
+#define FIN 1
+#define SYN 2
+#define RST 4
+#define OPENS_OR_CLOSES (FIN | SYN | RST)
 #define DNS 0x3500	  /* port 53 in network order, read little-endian */
 
 struct address {
@@ -84,6 +89,8 @@ struct flow {
 	u32 owner; /* interface index * 2, + 1 for outgoing */
 	u8 tcp_flags, verdict;
 	u16 pad;
+	u32 next; /* behind the last sequence number that its owner showed */
+	u32 pad2;
 };
 
 struct fragment_key {
@@ -108,6 +115,8 @@ SECTION("maps") struct map ends = {MAP_HASH, sizeof(struct end_key), sizeof(stru
 SECTION("maps") struct map nets = {MAP_LPM_TRIE, sizeof(struct net_key), sizeof(struct end), 16384, NO_PREALLOC};
 SECTION("maps") struct map ports = {MAP_HASH, sizeof(u32), sizeof(u32), 4096, NO_PREALLOC};
 SECTION("maps") struct map flows = {MAP_LRU_HASH, sizeof(struct flow_key), sizeof(struct flow), 131072, 0};
+/* Interfaces whose packets all appear elsewhere, too: bridges, if all interfaces are watched. */
+SECTION("maps") struct map asides = {MAP_HASH, sizeof(u32), sizeof(u32), 4096, NO_PREALLOC};
 /* Ports of fragmented packets, which only the first fragment carries. */
 SECTION("maps")
 struct map fragments = {MAP_LRU_HASH, sizeof(struct fragment_key), sizeof(u32), 4096, 0};
@@ -221,6 +230,7 @@ struct seen {
 	u32 length;  /* of the IP packet */
 	u32 headers; /* of IP and TCP */
 	u32 id;	     /* of the fragmented packet */
+	u32 next;    /* the sequence number that follows */
 	u8 tcp_flags, icmp_type, first_fragment;
 };
 
@@ -323,6 +333,8 @@ INLINE int read_packet(struct packet *p, struct seen *s)
 			goto cut;
 		s->tcp_flags = t[13];
 		s->headers = transport - at + (t[12] >> 4 << 2);
+		s->next = ((u32)t[4] << 24 | t[5] << 16 | t[6] << 8 | t[7]) + s->length - s->headers;
+		s->next += (t[13] & FIN) + (t[13] >> 1 & 1);
 	} else if (kind == UDP || kind == SCTP) {
 		if (load_relative(p, transport, t, 4, FROM_NETWORK_HEADER))
 			goto cut;
@@ -355,6 +367,16 @@ INLINE int icmp_error(const struct seen *s)
 INLINE int is_dns(const struct seen *s)
 {
 	return (s->key.protocol == TCP || s->key.protocol == UDP) && (s->key.sport == DNS || s->key.dport == DNS);
+}
+
+/* Whether a packet goes beyond what the flow's owner showed. On its way a packet meets the owner first, so if another
+ * interface has news, the owner failed, or the way has changed. */
+INLINE int is_news(const struct flow *f, const struct seen *s)
+{
+	if (s->key.protocol != TCP || s->key.fragment)
+		return 0;
+	return (int)(s->next - f->next) > 0 || (s->tcp_flags & SYN && s->next != f->next) ||
+	       s->tcp_flags & ~f->tcp_flags & RST;
 }
 
 /* How many bytes an outline keeps of a packet. */
@@ -398,6 +420,13 @@ SECTION("socket") int weir(struct packet *p)
 		COUNT(copies, 1);
 		return 0;
 	}
+	if (c->flags & ASIDES) {
+		u32 interface = p->ifindex;
+		if (map_lookup(&asides, &interface)) {
+			COUNT(copies, 1);
+			return 0;
+		}
+	}
 	struct seen s = {};
 	if (!read_packet(p, &s)) {
 		COUNT(odd, 1);
@@ -407,14 +436,15 @@ SECTION("socket") int weir(struct packet *p)
 	u8 verdict;
 	struct flow *f = map_lookup(&flows, &s.key);
 	if (!f) {
-		struct flow fresh = {.first = now, .last = now, .state = ~0ull, .owner = me};
+		struct flow fresh = {.first = now, .last = now, .state = ~0ull, .owner = me, .next = s.next};
 		if (!map_update(&flows, &s.key, &fresh, NOEXIST))
 			COUNT(created, 1);
 		f = map_lookup(&flows, &s.key);
 	}
 	if (f) {
 		if (f->owner != me) {
-			if ((long long)(now - f->last) < (long long)OWNED_NS) /* another CPU may be ahead */ {
+			/* Another CPU may be ahead of this one's time. */
+			if ((long long)(now - f->last) < (long long)OWNED_NS && !is_news(f, &s)) {
 				COUNT(copies, 1);
 				return 0;
 			}
@@ -430,6 +460,8 @@ SECTION("socket") int weir(struct packet *p)
 		__sync_fetch_and_add(&f->packets, 1);
 		__sync_fetch_and_add(&f->bytes, s.length);
 		f->last = now;
+		if ((int)(s.next - f->next) > 0 || s.tcp_flags & SYN)
+			f->next = s.next;
 		if (s.tcp_flags & ~f->tcp_flags)
 			f->tcp_flags |= s.tcp_flags;
 	} else {
