@@ -15,7 +15,7 @@ allow() { kafka-acls.sh --bootstrap-server "$bootstrap" --command-config "$confi
 allow --allow-principal "User:$owner" --operation All --resource-pattern-type prefixed --topic "$instance."
 allow --allow-principal "User:$owner" --operation All --resource-pattern-type prefixed --group "$instance."
 for reader in "$@"; do
-    for topic in entries endpoints rules health dead; do
+    for topic in entries endpoints rules saved health dead; do
         allow --allow-principal "User:$reader" --operation Read --topic "$instance.$topic"
     done
     # Groups of a reader begin with its name, so that it cannot move a mark of weir's.

@@ -194,6 +194,43 @@ async def test_roles_can_be_grouped_by(archive: Archive) -> None:
     assert sorted(group.key for group in groups) == [("", ""), ("pod", ""), ("pod", "service")]
 
 
+async def test_statistics_group_by_what_the_filter_language_names(archive: Archive) -> None:
+    await archive.insert([
+        entry("a", src={"name": "cart", "service": {"name": "carts"}, "node": "n1"}, http_version="2"),
+        entry("b", src={"ip": "10.0.0.9", "port": 7}, dst={}, status_code=503, path="é" * 3000, protocol="grpc"),
+        entry("c", kind="flow", protocol="tcp", src={"ip": "10.0.0.9", "port": 8}, status_code=404),
+    ])
+
+    async def keys(*group_by: str) -> list[tuple[Any, ...]]:
+        return sorted(group.key for group in await archive.statistics(Query(), group_by=group_by))
+
+    assert await keys("src.service") == await keys("src.service.name") == [("",), ("carts",)]
+    assert await keys("src.node", "call") == [("", 0), ("", 1), ("n1", 1)]
+    assert await keys("status_code / 100") == [(2,), (4,), (5,)]
+    assert await keys('src.name == "" ? src.ip : src.name') == [("10.0.0.9",), ("cart",)]
+    assert await keys("src.port", "http2") == [(0, 1), (7, 0), (8, 0)]
+    assert await keys("request.headers[\"none\"]") == [("",)]
+    assert ("é" * 512,) in await keys('path + ""')
+    [everything] = await archive.statistics(Query())
+    assert everything.protocols == ["grpc", "http", "tcp"]
+
+
+@pytest.mark.parametrize(
+    "name", ["timestamp", "namespaces", "request.headers", "sample_rate", "a; DROP TABLE x", "nonsense", ""]
+)
+async def test_what_has_no_key_is_not_grouped_by(archive: Archive, name: str) -> None:
+    with pytest.raises(QueryError):
+        await archive.statistics(Query(), group_by=[name])
+
+
+async def test_groups_by_whole_entries_count_each_once(archive: Archive) -> None:
+    await archive.insert([
+        entry("x", BASE + shift, version=shift, src={"node": f"n{shift}"}, status_code=500) for shift in (1, 3, 2)
+    ])
+    [group] = await archive.statistics(Query(filter="src.port == 0"), group_by=["src.node"])
+    assert (group.key, group.entries) == (("n3",), 1)
+
+
 @pytest.mark.parametrize("first", [0, 1])
 async def test_of_two_vantages_the_earlier_copy_stays(archive: Archive, first: int) -> None:
     copies = [entry("x", BASE + 5_000, node_name="a"), entry("x", BASE + 9_000, node_name="b")]
@@ -310,7 +347,7 @@ async def test_statistics_weigh_by_sample_rate(archive: Archive) -> None:
     ])
     [group] = await archive.statistics(Query())
     assert group == Statistics(
-        count=12.0, entries=3, errors=10.0, p50_us=200, p95_us=200, p99_us=200, bytes=15
+        count=12.0, entries=3, errors=10.0, p50_us=200, p95_us=200, p99_us=200, bytes=15, protocols=["http"],
     )
 
 

@@ -15,23 +15,14 @@ import msgspec
 
 from weir.errors import ArchiveError
 from weir.model.entry import EntryMap
+from weir.query.group import Key
 from weir.query.structured import Query
-
-GROUPS: tuple[str, ...] = (
-    "protocol", "kind", "transport", "node_name", "method", "path", "status_code", "ok",
-    "src_ip", "src_name", "src_namespace", "src_service", "src_workload", "src_role",
-    "dst_ip", "dst_port", "dst_name", "dst_namespace", "dst_service", "dst_workload",
-    "dst_role",
-)
-"""Columns (`weir.query.row.Row`) that statistics can be grouped by."""
 
 MAX_GROUPS = 10_000
 """Groups in one answer: the largest ones."""
 
 PAGE_BYTES = 32 << 20
 """A page ends early when its entries are this large: one entry may be megabytes, and a page is held in memory."""
-
-Key = str | int
 
 
 class ArchiveAway(ArchiveError):
@@ -66,6 +57,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     """Request and response, as on the wire."""
     flow_bytes: int = 0
     """What both ends of the flows among them sent, as on the wire; a flow's exchanges are in `bytes` once more."""
+    protocols: list[str] = []
+    """Protocols of its entries, in order."""
 
 
 class Trimmed(msgspec.Struct, frozen=True):
@@ -89,7 +82,9 @@ class Archive(Protocol):
     async def statistics(
         self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
     ) -> list[Statistics]:
-        """Groups by time bucket, then by size, the largest first; at most `limit` for all. No entries: no groups."""
+        """`group_by` holds names or expressions of the filter language (`weir.query.group`); QueryError for others.
+
+        Groups by time bucket, then by size, the largest first; at most `limit` for all. No entries: no groups."""
         ...
 
     async def count(self, query: Query) -> int:

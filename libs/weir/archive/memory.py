@@ -15,6 +15,7 @@ from weir.archive.api import PAGE_BYTES, Page, Statistics, Trimmed
 from weir.archive.codec import decode_entry, entry_json
 from weir.archive.statistics import Summing
 from weir.model.entry import EntryMap
+from weir.query.group import groupings
 from weir.query.match import entry_predicate, predicate
 from weir.query.row import Row, clean, row_of
 from weir.query.structured import Position, Query, cursor_of, position_of
@@ -141,9 +142,9 @@ class MemoryArchive:
     async def statistics(
         self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
     ) -> list[Statistics]:
-        summing = Summing(group_by, bucket_ns)
+        summing = Summing(groupings(group_by), bucket_ns)
         async for kept in self._matching(msgspec.structs.replace(query, cursor="")):
-            summing.add(kept.row)
+            summing.add(kept.row, decode_entry(kept.data) if summing.whole else None)
         return summing.groups(limit)
 
     async def count(self, query: Query) -> int:

@@ -15,6 +15,7 @@ import msgspec
 
 from weir.archive.statistics import LEVELS
 from weir.query.filter.clickhouse import ENTRY
+from weir.query.group import Grouping
 from weir.query.row import FLOW, OK_NO, WEIGHT_UNIT
 from weir.query.sql import condition
 from weir.query.structured import Position, Query
@@ -31,9 +32,9 @@ MAX_COPIES = 4000
 """Hashes that are sent back as a parameter; ClickHouse takes 128 KiB by default."""
 
 COLUMNS = (
-    "timestamp, id, version, protocol, kind, flow_id, transport, node_name, elapsed_time, src_ip, src_name, "
+    "timestamp, id, version, protocol, kind, flow_id, transport, node_name, elapsed_time, src_ip, src_port, src_name, "
     "src_namespace, src_service, src_workload, dst_ip, dst_port, dst_name, dst_namespace, dst_service, dst_workload, "
-    "method, path, status_code, ok, request_size, response_size, weight, search, tags, src_role, dst_role"
+    "method, path, status_code, ok, request_size, response_size, weight, summary, search, tags, src_role, dst_role"
 )
 
 
@@ -84,21 +85,25 @@ def count(table: str, query: Query, known: Sequence[int]) -> Question:
 
 
 def statistics(
-    table: str, query: Query, known: Sequence[int], group_by: Sequence[str], bucket_ns: int, limit: int
+    table: str, query: Query, known: Sequence[int], group_by: Sequence[Grouping], bucket_ns: int, limit: int
 ) -> Question:
-    """Groups: the keys, bucket, entries, weight and errors in thousandths, bytes, bytes of flows, quantiles."""
-    rows, parameters = _matching(table, query, known)
+    """Groups: the keys, bucket, entries, weight and errors in thousandths, bytes, bytes of flows, quantiles,
+    protocols."""
+    rows, parameters = _matching(table, query, known, whole=any(one.whole for one in group_by))
     bucket = "toInt64(0)"
     if bucket_ns:
         bucket = "intDiv(toUnixTimestamp64Nano(timestamp), {bucket:Int64}) * {bucket:Int64}"
         parameters |= {"bucket": bucket_ns}
     keys = [f"key{number}" for number in range(len(group_by))]
-    named = "".join(f"{name} AS {key}, " for name, key in zip(group_by, keys, strict=True))
+    named = "".join(f"{one.sql} AS {key}, " for one, key in zip(group_by, keys, strict=True))
+    for one in group_by:
+        parameters |= one.bound
     levels = ", ".join(map(str, LEVELS))
     return Question(
         f"SELECT {named}{bucket} AS bucket, count(), sum(weight) AS weights, sumIf(weight, ok = {OK_NO}), "
         f"{_bytes('!=')}, {_bytes('=')}, "
-        f"quantilesExactWeightedIf({levels})(elapsed_time, weight, elapsed_time > 0) "
+        f"quantilesExactWeightedIf({levels})(elapsed_time, weight, elapsed_time > 0), "
+        f"arraySort(groupUniqArray(protocol)) "
         f"FROM ({rows}) GROUP BY {', '.join(['bucket', *keys])} "
         f"ORDER BY {', '.join(['bucket', 'weights DESC', *keys])} LIMIT {{groups:UInt32}}",
         parameters | {"groups": limit},
@@ -111,13 +116,16 @@ def _bytes(flows: str) -> str:
     return f"toString(intDiv(sumIf({size}, kind {flows} '{FLOW}'), {WEIGHT_UNIT}))"
 
 
-def _matching(table: str, query: Query, known: Sequence[int]) -> tuple[str, dict[str, Any]]:
-    """Rows that match, each entry once."""
+def _matching(
+    table: str, query: Query, known: Sequence[int], *, whole: bool = False
+) -> tuple[str, dict[str, Any]]:
+    """Rows that match, each entry once; `whole`: with the entry itself."""
     asked = condition(query)
     parameters = dict(asked.parameters)
     # A filter looks into the whole entry where it asks for what has no column.
-    columns = f"{COLUMNS}, {ENTRY}" if query.filter else COLUMNS
-    plain = f"SELECT {COLUMNS} FROM {table} WHERE {asked.sql}"
+    columns = f"{COLUMNS}, {ENTRY}" if query.filter or whole else COLUMNS
+    shown = f"{COLUMNS}, {ENTRY}" if whole else COLUMNS
+    plain = f"SELECT {shown} FROM {table} WHERE {asked.sql}"
     if not known:
         return plain, parameters
     if len(known) <= MAX_COPIES:
@@ -128,7 +136,7 @@ def _matching(table: str, query: Query, known: Sequence[int]) -> tuple[str, dict
         several = f"({_copies(table, near.sql.replace('{', '{near_'))})"
         parameters |= {f"near_{name}": value for name, value in near.parameters.items()}
     rows = (
-        f"{plain} AND {HASH} NOT IN {several} UNION ALL SELECT {COLUMNS} FROM "
+        f"{plain} AND {HASH} NOT IN {several} UNION ALL SELECT {shown} FROM "
         f"(SELECT {columns} FROM {table} WHERE {HASH} IN {several} {BEST} LIMIT 1 BY id) WHERE {asked.sql}"
     )
     return rows, parameters

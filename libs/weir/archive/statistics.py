@@ -4,47 +4,45 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from weir.archive.api import GROUPS, Key, Statistics
+from weir.archive.api import Statistics
+from weir.model.entry import EntryMap
+from weir.query.group import Grouping, Key
 from weir.query.row import FLOW, OK_NO, WEIGHT_UNIT, Row
-from weir.query.structured import QueryError
 
 LEVELS = (0.5, 0.95, 0.99)
 
 
-def check_groups(group_by: Sequence[str]) -> tuple[str, ...]:
-    """The columns to group by; QueryError for an unknown one."""
-    for name in group_by:
-        if name not in GROUPS:
-            raise QueryError(f"entries cannot be grouped by {name!r}", hint="one of: " + ", ".join(GROUPS))
-    return tuple(dict.fromkeys(group_by))
-
-
 class _Group:
-    __slots__ = ("bytes", "elapsed", "entries", "errors", "flow_bytes", "weight")
+    __slots__ = ("bytes", "elapsed", "entries", "errors", "flow_bytes", "protocols", "weight")
 
     def __init__(self) -> None:
         self.entries = self.weight = self.errors = self.bytes = self.flow_bytes = 0
         self.elapsed: Counter[int] = Counter()
+        self.protocols: set[str] = set()
 
 
 class Summing:
     """Rows in, groups out."""
 
-    def __init__(self, group_by: Sequence[str], bucket_ns: int) -> None:
-        self._columns = check_groups(group_by)
+    def __init__(self, group_by: Sequence[Grouping], bucket_ns: int) -> None:
+        self._readers = [_reader(one) for one in group_by]
+        self.whole = any(one.whole for one in group_by)
+        """A row alone does not tell the groups."""
         self._bucket = bucket_ns
         self._groups: dict[tuple[int, tuple[Key, ...]], _Group] = {}
 
-    def add(self, row: Row) -> None:
+    def add(self, row: Row, entry: EntryMap | None = None) -> None:
+        """`entry` is needed where `whole` says so."""
         bucket = row.timestamp // self._bucket * self._bucket if self._bucket else 0
-        key = bucket, tuple([getattr(row, column) for column in self._columns])
+        key = bucket, tuple([read(row, entry) for read in self._readers])
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _Group()
         group.entries += 1
         group.weight += row.weight
+        group.protocols.add(row.protocol)
         size = (row.request_size + row.response_size) * row.weight
         if row.kind == FLOW:
             group.flow_bytes += size
@@ -61,6 +59,15 @@ class Summing:
         return made[:limit]
 
 
+def _reader(grouping: Grouping) -> Callable[[Row, EntryMap | None], Key]:
+    of_row, of_entry = grouping.of_row, grouping.of_entry
+    if of_row is not None:
+        return lambda row, entry: of_row(row)
+    if of_entry is None:
+        raise ValueError(f"{grouping.name} has no reader")
+    return lambda row, entry: of_entry(entry or {})
+
+
 def _order(key: Key) -> tuple[int, str]:
     return (key, "") if isinstance(key, int) else (0, key)
 
@@ -71,7 +78,7 @@ def _statistics(bucket: int, key: tuple[Key, ...], group: _Group) -> Statistics:
         key=key, since_ns=bucket, entries=group.entries,
         count=group.weight / WEIGHT_UNIT, errors=group.errors / WEIGHT_UNIT, bytes=group.bytes // WEIGHT_UNIT,
         flow_bytes=group.flow_bytes // WEIGHT_UNIT,
-        p50_us=p50, p95_us=p95, p99_us=p99,
+        p50_us=p50, p95_us=p95, p99_us=p99, protocols=sorted(group.protocols),
     )
 
 

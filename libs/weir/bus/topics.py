@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from weir.bus.api import Topic
-from weir.model.control import Control, EndpointRecord, Rule
+from weir.model.control import Control, EndpointRecord, Rule, SavedFilter
 from weir.model.entry import EntryMap
 from weir.model.health import DeadLetter, Heartbeat, SnapshotChunk
 from weir.model.packets import PacketBlock
@@ -34,6 +34,10 @@ ENDPOINTS = Topic(
 RULES = Topic(
     name="rules", value=Rule, key="rule", cleanup="compact", doc="What people asked for, by whom, until when.",
 )
+SAVED = Topic(
+    name="saved", value=SavedFilter, key="name", cleanup="compact", max_bytes=64 << 10,
+    doc="Filters and macros that people named and kept.",
+)
 CONTROL = Topic(
     name="control", value=Control, key="instance", cleanup="compact", secret=True,
     doc="One versioned document: capture, sampling, dissectors, redaction. Without it: outline, bodies off.",
@@ -51,4 +55,4 @@ DEAD = Topic(
     doc="References to what could not be processed: topic, partition, offset, reason. Never payload.",
 )
 
-TOPICS: tuple[Topic, ...] = (PACKETS, SEGMENTS, ENTRIES, ENDPOINTS, RULES, CONTROL, FLOWS, HEALTH, DEAD)
+TOPICS: tuple[Topic, ...] = (PACKETS, SEGMENTS, ENTRIES, ENDPOINTS, RULES, SAVED, CONTROL, FLOWS, HEALTH, DEAD)

@@ -87,6 +87,19 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, tag="rule", tag_field="t",
     """It comes from the settings, a file or Helm, and is changed only there."""
 
 
+class SavedFilter(msgspec.Struct, frozen=True, kw_only=True, tag="saved", tag_field="t", omit_defaults=True):
+    """A filter that somebody named and kept. Key: name."""
+
+    v: int = 1
+    name: str
+    text: str
+    """In the filter language."""
+    macro: bool = False
+    """Its name may be used in other filters."""
+    author: str = ""
+    updated_ns: int = 0
+
+
 class Redaction(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is masked before an entry is published."""
 

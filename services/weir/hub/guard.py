@@ -6,14 +6,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-import msgspec
 from aiohttp import web
 
 from weir.archive.api import ArchiveAway
 from weir.errors import WeirError
 from weir.hub.auth import Gate
 from weir.hub.page import refused_page
-from weir.hub.routes import ErrorAnswer
+from weir.hub.replies import refusal, wrong
 from weir.query.structured import QueryError
 
 log = logging.getLogger("weir.hub")
@@ -36,12 +35,6 @@ SECURITY = {
     "Server": "weir",
 }
 NO_STORE = "no-store"
-
-
-def refusal(status: int, error: str, hint: str = "") -> web.Response:
-    body = msgspec.json.encode(ErrorAnswer(error=error, hint=hint))
-    headers = {"WWW-Authenticate": 'Bearer realm="weir"'} if status == 401 else None
-    return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 
 
 def unknown(request: web.Request, error: str) -> web.Response:
@@ -136,7 +129,7 @@ class Guard:
         try:
             return await handler(request)
         except QueryError as error:
-            return refusal(400, error.message, error.hint)
+            return wrong(error)
         except ArchiveAway as error:
             return refusal(503, error.message, error.hint)
         except WeirError as error:

@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from weir.hub.routes import ROUTES, ErrorAnswer, Param, Route
+from weir.hub.answers import ErrorAnswer
+from weir.hub.routes import ROUTES, Param, Route
 
 _REFUSALS = {
     "400": "A parameter is wrong",
@@ -57,7 +58,7 @@ def _paths(schemas: dict[int, dict[str, Any]]) -> dict[str, Any]:
 def _operation(route: Route, schema: dict[str, Any] | None) -> dict[str, Any]:
     lines = route.doc.split("\n", 1)
     operation: dict[str, Any] = {
-        "operationId": route.handler,
+        "operationId": route.handler.partition(".")[2],
         "summary": lines[0].rstrip("."),
         "responses": {str(route.status): _success(route, schema)} | _failures(route),
     }

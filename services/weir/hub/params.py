@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from weir.query.filter.syntax import MAX_TEXT as MAX_FILTER
@@ -16,12 +17,16 @@ CONDITIONS = ("protocol", "kind", "since", "until", "text", "flow_id", "name", "
 PAGING = ("limit", "cursor")
 
 _RELATIVE = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z", re.ASCII)
+_PARTS = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\([^()]*\)|\[[^\[\]]*\]|[^,"'(\[]|["'(\[])+""")
 _UNITS = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86400 * 10**9}
 
 Values = Mapping[str, Iterable[str]]
 
 
-def query_of(values: Mapping[str, list[str]], now_ns: int, known: Iterable[str] = (*CONDITIONS, *PAGING)) -> Query:
+def query_of(
+    values: Mapping[str, list[str]], now_ns: int, known: Iterable[str] = (*CONDITIONS, *PAGING),
+    macros: Mapping[str, str] = MappingProxyType({}),
+) -> Query:
     """The query that parameters describe; QueryError with the parameter's name for what cannot be understood."""
     allowed = set(known)
     for name in values:
@@ -32,6 +37,7 @@ def query_of(values: Mapping[str, list[str]], now_ns: int, known: Iterable[str] 
         position_of(cursor)
     query = Query(
         filter=_one(values, "filter", MAX_FILTER),
+        macros=dict(macros) if values.get("filter") else {},
         now_ns=now_ns if values.get("filter") else 0,
         protocols=_many(values, "protocol"),
         kinds=_many(values, "kind"),
@@ -60,6 +66,18 @@ def values_of(message: Mapping[str, Any]) -> dict[str, list[str]]:
             raise QueryError(f"{name}: text, a number, or a list of them is expected")
         values[name] = [str(item).lower() if isinstance(item, bool) else str(item) for item in items if item != ""]
     return values
+
+
+def names_of(values: Iterable[str]) -> tuple[str, ...]:
+    """Names or expressions, joined by commas that stand outside of brackets and quotes."""
+    found = tuple(part.strip() for value in values for part in _PARTS.findall(value[:MAX_FILTER]) if part.strip())
+    if len(found) > MAX_VALUES:
+        raise QueryError(f"more than {MAX_VALUES} names")
+    return found
+
+
+def text_of(name: str, values: Mapping[str, list[str]], longest: int) -> str:
+    return _one(values, name, longest)
 
 
 def _one(values: Mapping[str, list[str]], name: str, longest: int = MAX_QUERY_TEXT) -> str:

@@ -6,10 +6,23 @@ from typing import Any, Literal
 
 import msgspec
 
-from weir.archive.api import GROUPS, MAX_GROUPS, Statistics
+from weir.archive.api import MAX_GROUPS
+from weir.hub.answers import (
+    CheckAnswer,
+    EntriesAnswer,
+    FieldsAnswer,
+    RenewWish,
+    RulesAnswer,
+    RuleWish,
+    Saved,
+    SavedAnswer,
+    SavedWish,
+    StatsAnswer,
+    TargetsAnswer,
+)
+from weir.hub.graph import GROUPINGS, MAX_EDGES, MapAnswer
 from weir.hub.health import Health
-from weir.hub.nodes import NodeRate
-from weir.hub.selection import PodRate, Preview, RuleState
+from weir.hub.selection import Preview, RuleState
 from weir.hub.why import Why
 from weir.query.filter.syntax import MAX_TEXT as MAX_FILTER
 from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT
@@ -30,7 +43,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     method: Literal["GET", "POST", "PUT", "DELETE"] = "GET"
     handler: str
-    """Method of `app.Hub`."""
+    """`part.method`, see `app.PARTS`."""
     doc: str
     params: tuple[Param, ...] = ()
     answer: Any = None
@@ -44,90 +57,6 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     """What comes from elsewhere is refused."""
     open: bool = False
     """Answered without a token."""
-
-
-class EntriesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    entries: list[dict[str, Any]]
-    """Newest first, in the contract's form; bytes are base64."""
-    next: str | None
-    """Cursor of the next page, null at the end."""
-    hidden: int
-    """Entries in the time of this page that are left out for a tag (`probe`, `service-view`)."""
-
-
-class StatsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    group_by: list[str]
-    bucket_ns: int
-    groups: list[Statistics]
-
-
-class FieldAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    type: str
-    """`str`, `int`, `bool`, `float`, `list` or `dict`."""
-    doc: str
-    column: str = ""
-    """Heading, if lists show it."""
-    protocols: list[str]
-
-
-class FieldsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    fields: list[FieldAnswer]
-
-
-class RuleWish(msgspec.Struct, frozen=True, kw_only=True):
-    """A rule as it is sent. What is left out does not narrow; either `target` is set or something that selects pods."""
-
-    name: str = ""
-    """How the rule is called; one of this name is replaced. Not needed for a preview."""
-    target: str = ""
-    """For what has no pod: `all`, an address, a network, `port:N`, `host:port`."""
-    namespaces: list[str] = []
-    exclude_namespaces: list[str] = []
-    pod: str = ""
-    """Regular expression (RE2) that the whole pod name fits."""
-    labels: str = ""
-    """Label selector, e.g. `app=web,tier in (a, b)`."""
-    workload: str = ""
-    """`kind/name`, or a name alone."""
-    node: str = ""
-    service: str = ""
-    """`namespace/name`, or a name alone: its backends."""
-    port: int = 0
-    exclude: bool = False
-    author: str = ""
-    """Who asks, e.g. `cli user@host`; empty: the program that asks."""
-    for_s: float = 0
-    """It is gone after so many seconds unless it is renewed; 0: it stays until it is removed."""
-
-
-class RenewWish(msgspec.Struct, frozen=True, kw_only=True):
-    for_s: float = 0
-    """It is gone so many seconds from now; 0: it stays until it is removed."""
-
-
-class RulesAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    rules: list[RuleState]
-
-
-class TargetsAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """What is targeted now."""
-
-    says: str
-    targets: list[str]
-    """Addresses, networks and ports."""
-    pods: int
-    """Pods that are targeted, by however many rules."""
-    listed: list[PodRate]
-    """The busiest of them."""
-    by_rule: dict[str, list[str]]
-    """The first pods of each rule, as `namespace/name`."""
-    nodes: list[NodeRate]
-
-
-class ErrorAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    error: str
-    hint: str = ""
 
 
 _TIME = "ns since 1970, an ISO 8601 time with zone, or an age such as `15m`"
@@ -164,12 +93,23 @@ TAIL = (
 )
 NAME = Param(name="name", where="path", doc="The rule's name")
 GROUPING = (
-    Param(name="group_by", doc="Group by these columns: " + ", ".join(GROUPS), many=True),
+    Param(name="group_by", doc="Group by these: names of the filter language, e.g. `src.service`, `dst.service`, "
+          "`status_code`, or expressions in it, e.g. `status_code / 100`", many=True),
     Param(name="bucket", doc="Width of time buckets in seconds; 0 for none",
           schema={"type": "integer", "minimum": 0, "maximum": 86400, "default": 0}),
     Param(name="limit", doc="Groups at most, the largest first",
           schema={"type": "integer", "minimum": 1, "maximum": MAX_GROUPS, "default": 1000}),
 )
+
+MAP = (
+    Param(name="group", doc="What a node stands for",
+          schema={"type": "string", "enum": list(GROUPINGS), "default": "service"}),
+    Param(name="limit", doc="Edges at most, the busiest first; what else there is is counted in `left_out`",
+          schema={"type": "integer", "minimum": 1, "maximum": MAX_EDGES, "default": 500}),
+)
+FILTER = Param(name="filter", doc="A text in the filter language, which need not be right",
+               schema={"type": "string", "maxLength": 2 * MAX_FILTER})
+SAVED_NAME = Param(name="name", where="path", doc="The filter's name")
 
 TAIL_DOC = """Live entries over a WebSocket.
 
@@ -182,35 +122,47 @@ cannot be understood is answered by `{"type": "error", "error", "hint"}` and cha
 cookie, and its Origin is checked."""
 
 ROUTES: tuple[Route, ...] = (
-    Route(path=f"{API}/entries", handler="entries", doc="Entries of the archive, newest first",
+    Route(path=f"{API}/entries", handler="history.entries", doc="Entries of the archive, newest first",
           params=(*CONDITIONS, *PAGING, DETAIL), answer=EntriesAnswer),
-    Route(path=f"{API}/entries/{{id}}", handler="entry", doc="One entry, whole", answer=dict[str, Any],
+    Route(path=f"{API}/entries/{{id}}", handler="history.entry", doc="One entry, whole", answer=dict[str, Any],
           params=(Param(name="id", where="path", doc="The entry's id"),), not_found=True),
-    Route(path=f"{API}/stats", handler="stats", answer=StatsAnswer,
+    Route(path=f"{API}/stats", handler="history.stats", answer=StatsAnswer,
           doc="Counts, errors, elapsed times and bytes, weighted by 1 / sample_rate",
           params=(*CONDITIONS, *GROUPING)),
-    Route(path=f"{API}/health", handler="health", doc="Every process: mode, rates, lag, losses; and what it means",
+    Route(path=f"{API}/map", handler="history.map", answer=MapAnswer,
+          doc="Who calls whom, with counts, errors, elapsed times and bytes, weighted by 1 / sample_rate",
+          params=(*CONDITIONS, *MAP)),
+    Route(path=f"{API}/health", handler="hub.health", doc="Every process: mode, rates, lag, losses; and what it means",
           answer=Health),
-    Route(path=f"{API}/rules", handler="rules", doc="Every rule, and what it selects now", answer=RulesAnswer),
-    Route(path=f"{API}/rules", method="POST", handler="put_rule", doc="Make a rule, or replace the one of this name",
+    Route(path=f"{API}/rules", handler="rulings.rules", doc="Every rule, and what it selects now", answer=RulesAnswer),
+    Route(path=f"{API}/rules", method="POST", handler="rulings.put_rule",
+          doc="Make a rule, or replace the one of this name",
           body=RuleWish, answer=RuleState, read_only=True),
-    Route(path=f"{API}/rules/preview", method="POST", handler="preview_rule",
+    Route(path=f"{API}/rules/preview", method="POST", handler="rulings.preview_rule",
           doc="What a rule would select, and what it would put on the bus; changes nothing",
           body=RuleWish, answer=Preview),
-    Route(path=f"{API}/rules/{{name}}", method="PUT", handler="renew_rule", params=(NAME,),
+    Route(path=f"{API}/rules/{{name}}", method="PUT", handler="rulings.renew_rule", params=(NAME,),
           doc="Let a rule stay for longer: a lease is renewed so", body=RenewWish, answer=RuleState, not_found=True,
           read_only=True),
-    Route(path=f"{API}/rules/{{name}}", method="DELETE", handler="remove_rule", doc="Remove a rule", params=(NAME,),
-          answer=RuleState, not_found=True, read_only=True),
-    Route(path=f"{API}/targets", handler="targets", doc="What is targeted now, by pod, rule and node",
+    Route(path=f"{API}/rules/{{name}}", method="DELETE", handler="rulings.remove_rule", doc="Remove a rule",
+          params=(NAME,), answer=RuleState, not_found=True, read_only=True),
+    Route(path=f"{API}/targets", handler="rulings.targets", doc="What is targeted now, by pod, rule and node",
           answer=TargetsAnswer),
-    Route(path=f"{API}/why", handler="why", doc="Why the traffic of a pod is shown, or is not", answer=Why,
+    Route(path=f"{API}/why", handler="rulings.why", doc="Why the traffic of a pod is shown, or is not", answer=Why,
           params=(Param(name="pod", doc="`NAMESPACE/NAME`"),)),
-    Route(path=f"{API}/fields", handler="fields", doc="The protocols' fields, as the dissectors declare them",
-          answer=FieldsAnswer),
-    Route(path=f"{API}/tail", handler="tail", doc=TAIL_DOC, params=(*CONDITIONS, DETAIL, *TAIL), status=101,
+    Route(path=f"{API}/fields", handler="language.fields", answer=FieldsAnswer,
+          doc="Every variable of the filter language that weir fills, and which entries carry it"),
+    Route(path=f"{API}/check", handler="language.check", answer=CheckAnswer, params=(FILTER,),
+          doc="Whether a text is a filter; where it is none, what is wrong, and where"),
+    Route(path=f"{API}/saved", handler="language.saved", doc="Saved filters and macros", answer=SavedAnswer),
+    Route(path=f"{API}/saved/{{name}}", method="PUT", handler="language.put_saved", params=(SAVED_NAME,),
+          doc="Save a filter, or replace the one of this name; a macro may be used in every filter",
+          body=SavedWish, answer=Saved),
+    Route(path=f"{API}/saved/{{name}}", method="DELETE", handler="language.remove_saved", params=(SAVED_NAME,),
+          doc="Remove a saved filter", answer=Saved, not_found=True),
+    Route(path=f"{API}/tail", handler="following.tail", doc=TAIL_DOC, params=(*CONDITIONS, DETAIL, *TAIL), status=101,
           media=""),
-    Route(path=f"{API}/openapi.json", handler="openapi", doc="This document", answer=dict[str, Any]),
-    Route(path="/metrics", handler="metrics", doc="Prometheus metrics of this process", media="text/plain"),
-    Route(path="/healthz", handler="healthz", doc="Whether this process answers", media="text/plain", open=True),
+    Route(path=f"{API}/openapi.json", handler="hub.openapi", doc="This document", answer=dict[str, Any]),
+    Route(path="/metrics", handler="hub.metrics", doc="Prometheus metrics of this process", media="text/plain"),
+    Route(path="/healthz", handler="hub.healthz", doc="Whether this process answers", media="text/plain", open=True),
 )

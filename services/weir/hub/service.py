@@ -10,12 +10,13 @@ from pathlib import Path
 
 from weir.archive.api import Archive
 from weir.archive.open import check_archive, memory_elsewhere, open_reader
-from weir.bus.topics import CONTROL, ENDPOINTS, ENTRIES, HEALTH, RULES
+from weir.bus.topics import CONTROL, ENDPOINTS, ENTRIES, HEALTH, RULES, SAVED
 from weir.hub.app import Hub
 from weir.hub.auth import Gate
 from weir.hub.guard import Guard
 from weir.hub.listen import listening
 from weir.hub.settings import HubSettings
+from weir.hub.shelf import Shelf
 from weir.hub.token import TOKEN_FILE, check_token, token_of
 from weir.hub.wishes import Tables
 from weir.runtime.probes import split_listen
@@ -32,8 +33,8 @@ class HubService(Service):
     title = "REST, WebSocket and the page"
     Settings = HubSettings
     consumes = (ENTRIES,)
-    produces = (RULES,)
-    reads = (HEALTH, CONTROL, RULES, ENDPOINTS)
+    produces = (RULES, SAVED)
+    reads = (HEALTH, CONTROL, RULES, ENDPOINTS, SAVED)
 
     settings: HubSettings
 
@@ -56,7 +57,9 @@ class HubService(Service):
         archive = self._open(data_dir)
         opened = [await context.bus.table(topic) for topic in self.reads]
         try:
-            hub = Hub(settings, context, archive, Tables(*opened))
+            shelf = Shelf(context, opened[-1], data_dir if context.embedded else None)
+            await shelf.restore()
+            hub = Hub(settings, context, archive, Tables(*opened[:-1]), shelf)
             async with listening(
                 hub.application(self._guard(token)), self._host, self._port, settings.max_connections,
                 partial(context.counts.add, "hub.refused", 1, "connections"), SHUTDOWN_S,

@@ -11,6 +11,7 @@ from aiohttp import WSMsgType, web
 from weir.hub import params
 from weir.hub.live import Live
 from weir.hub.settings import HubSettings
+from weir.hub.shelf import Shelf
 from weir.hub.tail import Detail, Format, Limits, Tail
 from weir.hub.wishes import Wishes
 from weir.query.structured import Query, QueryError
@@ -25,24 +26,27 @@ SEND_S = 30.0
 
 async def serve_tail(
     request: web.Request, live: Live, settings: HubSettings, context: Context, wishes: Wishes,
-    values: dict[str, list[str]],
+    shelf: Shelf, values: dict[str, list[str]],
 ) -> web.StreamResponse:
     """Serve one tail until either side ends it; parameters that are wrong are refused before the WebSocket opens."""
-    tail = _tail_of(values, settings, context, wishes)
+    tail = tail_of(values, settings, context, wishes, shelf)
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_S, max_msg_size=MAX_MESSAGE, compress=False)
     await socket.prepare(request)
-    session = _Session(socket, tail, settings, context)
+    session = _Session(socket, tail, settings, context, shelf)
     with live.follow(tail, session.wake.set):
         await session.run()
     return socket
 
 
-def _tail_of(values: dict[str, list[str]], settings: HubSettings, context: Context, wishes: Wishes) -> Tail:
+def tail_of(
+    values: dict[str, list[str]], settings: HubSettings, context: Context, wishes: Wishes, shelf: Shelf
+) -> Tail:
+    """The tail that parameters describe."""
     form = _choice(values, "format", ("json", "msgpack"))
     detail = _choice(values, "detail", ("full", "summary"))
     rate = _rate(values.pop("rate", [""])[-1], settings)
     rule = values.pop("rule", [""])[-1]
-    query = params.query_of(values, context.clock.now_ns(), params.CONDITIONS)
+    query = params.query_of(values, context.clock.now_ns(), params.CONDITIONS, shelf.macros())
     narrow = wishes.narrowing(rule) if rule else None
     limits = Limits(rows_per_s=rate, queue=settings.tail_queue, queue_bytes=settings.tail_queue_bytes)
     return Tail(query, limits, cast(Format, form), cast(Detail, detail), narrow)
@@ -60,11 +64,14 @@ def _rate(given: str, settings: HubSettings) -> int:
 
 
 class _Session:
-    def __init__(self, socket: web.WebSocketResponse, tail: Tail, settings: HubSettings, context: Context) -> None:
+    def __init__(
+        self, socket: web.WebSocketResponse, tail: Tail, settings: HubSettings, context: Context, shelf: Shelf
+    ) -> None:
         self._socket = socket
         self._tail = tail
         self._settings = settings
         self._context = context
+        self._shelf = shelf
         self.wake = asyncio.Event()
 
     async def run(self) -> None:
@@ -130,7 +137,7 @@ class _Session:
         query = rate = None
         if "filter" in wish:
             values = params.values_of(wish["filter"])
-            query = params.query_of(values, self._context.clock.now_ns(), params.CONDITIONS)
+            query = params.query_of(values, self._context.clock.now_ns(), params.CONDITIONS, self._shelf.macros())
         if "rate" in wish:
             rate = _rate(str(wish["rate"]), self._settings)
         if not isinstance(wish.get("pause", False), bool):

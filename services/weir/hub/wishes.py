@@ -15,10 +15,10 @@ from weir.bus.api import Record, Table
 from weir.bus.topics import RULES
 from weir.errors import ArchiveError, HubError, SettingsError
 from weir.hub import why as reasons
+from weir.hub.answers import RenewWish, RuleWish, TargetsAnswer
 from weir.hub.health import Targeted, is_up
 from weir.hub.nodes import mb, node_rates
 from weir.hub.pods import targeted_now
-from weir.hub.routes import RenewWish, RuleWish, TargetsAnswer
 from weir.hub.selection import (
     FIRST,
     FLOW_GROUPS,

@@ -6,6 +6,7 @@ from weir.archive import questions
 from weir.archive.place import place_of
 from weir.archive.schema import RECORD, filled, migrations
 from weir.archive.vocabulary import refused
+from weir.query.group import groupings
 from weir.query.structured import Position, Query
 
 PLACE = place_of("http://h/weir")
@@ -13,6 +14,7 @@ FULL = Query(
     protocols=("http",), kinds=("flow",), since_ns=1, until_ns=2, text="x", flow_id="f", names=("a",),
     namespaces=("b",), ok=True,
 )
+KEYS = groupings(["src_name", "method", "grpc_method", "status_code / 100"])
 OURS = [
     questions.candidates("weir.entries", FULL, Position(1, "a"), 10).sql,
     questions.best("weir.entries", ["a"]).sql,
@@ -20,7 +22,7 @@ OURS = [
     questions.count("weir.entries", FULL, []).sql,
     questions.count("weir.entries", FULL, [1]).sql,
     questions.count("weir.entries", FULL, [1] * 10_000).sql,
-    questions.statistics("weir.entries", FULL, [1] * 10_000, ["src_name", "method"], 10, 10).sql,
+    questions.statistics("weir.entries", FULL, [1] * 10_000, KEYS, 10, 10).sql,
     filled(RECORD, PLACE),
     *(filled(statement, PLACE) for migration in migrations() for statement in migration.statements),
     "SELECT version(), timezone()",

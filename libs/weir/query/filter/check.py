@@ -44,6 +44,7 @@ _TIMES: dict[tuple[str, Kind, Kind], Type] = {
     ("+", Kind.DURATION, Kind.DURATION): DURATION,
     ("-", Kind.DURATION, Kind.DURATION): DURATION,
 }
+_RESERVED = frozenset({"true", "false", "null", "in"})
 _Handler = Callable[[Syntax], Node]
 
 
@@ -54,13 +55,23 @@ def check(text: str, *, macros: Mapping[str, str] | None = None, now_ns: int = 0
     """
     if not text.strip():
         return Node("const", BOOL, (), True)
-    node = _Checker(macros or {}, now_ns).node(parse(text))
+    node = typed(text, macros=macros, now_ns=now_ns)
     if node.type is not BOOL:
         raise FilterError(
             f"a filter is true or false, this is {_a(node.type)}", hint=_as_condition(text, node.type), start=0,
             end=len(text),
         )
     return node
+
+
+def taken(name: str) -> bool:
+    """Whether a name has a meaning already, so that no macro may have it."""
+    return name in variables() or _is_group(name) or name in _FUNCTIONS or name in _METHODS or name in _RESERVED
+
+
+def typed(text: str, *, macros: Mapping[str, str] | None = None, now_ns: int = 0) -> Node:
+    """The typed tree of an expression, whatever its type; raises FilterError."""
+    return _Checker(macros or {}, now_ns).node(parse(text))
 
 
 class _Checker:

@@ -32,6 +32,7 @@ _COLUMNS: dict[str, str] = {
     "timestamp": "toUnixTimestamp64Nano(timestamp)",
     "ok": "(ok = 1)",
     "failed": "(ok = 0)",
+    "call": "(kind != 'flow')",
     "conn": "(kind = 'flow' AND protocol = 'tcp')",
     "flow": "(kind = 'flow' AND protocol != 'tcp')",
     "source": "JSONExtractString(entry, 'source')",
@@ -46,8 +47,15 @@ def condition(node: Node) -> tuple[str, dict[str, Any]]:
     return f"({writer.write(node)})", writer.bound
 
 
+def value(node: Node, prefix: str = "f") -> tuple[str, dict[str, Any]]:
+    """An SQL expression of the type of `node`, and its parameters by names that begin with `prefix`."""
+    writer = _Writer(prefix)
+    return writer.write(node), writer.bound
+
+
 class _Writer:
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "f") -> None:
+        self._prefix = prefix
         self.bound: dict[str, Any] = {}
 
     def write(self, node: Node) -> str:
@@ -55,7 +63,7 @@ class _Writer:
         return writer(node)
 
     def bind(self, value: Any, kind: str) -> str:
-        name = f"f{len(self.bound)}"
+        name = f"{self._prefix}{len(self.bound)}"
         self.bound[name] = value
         return f"{{{name}:{kind}}}"
 

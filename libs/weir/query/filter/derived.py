@@ -45,6 +45,10 @@ def http2(entry: dict[str, Any]) -> bool:
     return entry.get("http_version") == "2"
 
 
+def call(entry: dict[str, Any]) -> bool:
+    return entry.get("kind") != "flow"
+
+
 def connection(entry: dict[str, Any]) -> bool:
     return entry.get("kind") == "flow" and entry.get("protocol") == "tcp"
 

@@ -33,7 +33,7 @@ def _bound(node: Node, known: Known, *, above: bool) -> Node:
         if inner in (TRUE, FALSE):
             return FALSE if inner == TRUE else TRUE
         return msgspec.structs.replace(node, args=(inner,))
-    return node if _knows(node, known) else (TRUE if above else FALSE)
+    return node if knows(node, known) else (TRUE if above else FALSE)
 
 
 def _joined(node: Node, known: Known, above: bool, absorbs: Node) -> Node:
@@ -47,7 +47,8 @@ def _joined(node: Node, known: Known, above: bool, absorbs: Node) -> Node:
     return kept[0] if len(kept) == 1 else msgspec.structs.replace(node, args=kept)
 
 
-def _knows(node: Node, known: Known) -> bool:
+def knows(node: Node, known: Known) -> bool:
+    """Whether it asks for nothing but known fields."""
     if node.op == "field":
         return known(node.value)
-    return all(_knows(arg, known) for arg in node.args)
+    return all(knows(arg, known) for arg in node.args)

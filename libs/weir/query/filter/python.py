@@ -35,6 +35,18 @@ def row_predicate(node: Node) -> Callable[[Row], bool]:
     return compiled
 
 
+def value(node: Node) -> Callable[[EntryMap], Any]:
+    """What an expression of whatever type is for an entry; never raises."""
+    compiled: Callable[[EntryMap], Any] = _compiled(node, {})
+    return compiled
+
+
+def row_value(node: Node) -> Callable[[Row], Any]:
+    """The same of an entry's row, for an expression that asks for nothing but `ON_ROWS`."""
+    compiled: Callable[[Row], Any] = _compiled(node, ON_ROWS)
+    return compiled
+
+
 def _compiled(node: Node, places: Mapping[str, str]) -> Any:
     writer = _Writer(places)
     source = f"lambda e: {writer.write(node)}"
@@ -182,6 +194,7 @@ ON_ROWS: dict[str, str] = {
     **{name: f"e.{name.replace('.', '_')}" for name in _SAME},
     **{f"{end}.service.name": f"e.{end}_service" for end in ("src", "dst")},
     "ok": "(e.ok == 1)", "failed": "(e.ok == 0)",
+    "call": "(e.kind != 'flow')",
     "conn": "(e.kind == 'flow' and e.protocol == 'tcp')", "flow": "(e.kind == 'flow' and e.protocol != 'tcp')",
 }
 """Where a row (`weir.query.row`) has a field; texts that it may cut are not among them."""

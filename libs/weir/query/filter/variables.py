@@ -109,6 +109,7 @@ _DEFAULTS: dict[str, Any] = {"transport": "tcp", "version": 1, "sample_rate": 1.
 
 _WORKED_OUT: tuple[tuple[str, Type, str, Reader], ...] = (
     ("http2", BOOL, "HTTP/2, gRPC included", derived.http2),
+    ("call", BOOL, "Anything but a flow entry: what was said, not what was counted", derived.call),
     ("conn", BOOL, "A flow entry of TCP", derived.connection),
     ("flow", BOOL, "A flow entry of UDP or ICMP", derived.other_flow),
     ("failed", BOOL, "It went wrong, as far as that can be told", derived.failed),
