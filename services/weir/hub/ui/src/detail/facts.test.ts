@@ -12,7 +12,7 @@ test("marks are told in words", () => {
   const found = marks(entry({ incomplete: ["end not seen"], weird: ["odd"], sample_rate: 0.1, lost_bytes: 2_000, tags: ["probe", "x"], request: { body: { text: "ä", size: 5_000_000, truncated: true, encoding: "?br" } } }));
   expect(found.map(({ what, says }) => `${what}: ${says}`)).toEqual([
     "Incomplete: end not seen", "Weird: odd", "Cut: The first 2 B of the request's body (5.0 MB) are kept.", "Coded: The request's body could not be read as br: it is shown as it came.",
-    "Lost: 2.0 kB of this conversation were on the wire and were not captured.", "Sampled: 1 of 10 of conversations are kept here: this entry stands for about 10.",
+    "Lost: 2.0 kB of this conversation were on the wire and were not captured.", "Sampled: 1 of 10 conversations is kept here: this entry stands for about 10.",
     "Tagged: A probe of the kubelet. Lists leave it out unless they are asked for it.", "Tagged: x",
   ]);
   expect(marks(entry({ sample_rate: 1 }))).toEqual([]);

@@ -26,7 +26,7 @@ export function marks(entry: Entry): Mark[] {
   if (lost > 0) add("Lost", `${size(lost)} of this conversation were on the wire and were not captured.`);
   if (typeof entry.undecoded === "string" && entry.undecoded) add("Not read", entry.undecoded);
   const rate = Number(entry.sample_rate ?? 1);
-  if (rate > 0 && rate < 1) add("Sampled", `${share(rate)} of conversations are kept here: this entry stands for about ${Math.round(1 / rate).toLocaleString()}.`);
+  if (rate > 0 && rate < 1) add("Sampled", `${share(rate)} kept here: this entry stands for about ${Math.round(1 / rate).toLocaleString()}.`);
   for (const tag of strings(entry.tags)) add("Tagged", TAGS[tag] ?? tag);
   if (entry.tls === true) add("TLS", "Read in clear on the node, within the program that encrypts.");
   if (entry.has_pcap === true) add("Raw packets", "They are kept for this conversation. This version of weir cannot hand them out as a file yet.");
@@ -40,7 +40,7 @@ function kept(body: Body): string {
 
 function share(rate: number): string {
   const every = 1 / rate;
-  return Math.abs(every - Math.round(every)) < 0.01 ? `1 of ${Math.round(every).toLocaleString()}` : `${(rate * 100).toPrecision(2)} %`;
+  return Math.abs(every - Math.round(every)) < 0.01 ? `1 of ${Math.round(every).toLocaleString()} conversations is` : `${(rate * 100).toPrecision(2)} % of conversations are`;
 }
 
 const strings = (value: unknown) => (Array.isArray(value) ? value.map(String) : []);
