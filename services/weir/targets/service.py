@@ -7,6 +7,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from weir.bus.api import Record, Table
 from weir.bus.topics import CONTROL, ENDPOINTS, RULES
@@ -15,14 +16,15 @@ from weir.model.control import Control, EndpointRecord, Rule
 from weir.runtime.service import Context, Service
 from weir.targets.cluster import SECOND, Update
 from weir.targets.desk import MORE, RULE, Desk
-from weir.targets.kube.client import KubeClient
 from weir.targets.kube.credentials import InCluster
-from weir.targets.kube.lease import Lease
-from weir.targets.kube.watch import ClusterWatch
 from weir.targets.ledger import endpoint_key
 from weir.targets.rulebook import rules_of_file, rules_of_settings
 from weir.targets.settings import TargetsSettings
 from weir.targets.static import endpoint_records
+
+if TYPE_CHECKING:
+    from weir.targets.kube.lease import Lease
+    from weir.targets.kube.watch import ClusterWatch
 
 KNOWN_ENDPOINTS = "targets.endpoints"
 """Name in `Context.shared` of further endpoint records (the demo application's names)."""
@@ -100,6 +102,11 @@ class TargetsService(Service):
     async def _connect(self, stack: contextlib.AsyncExitStack) -> tuple[ClusterWatch | None, Lease | None]:
         if not self.kubernetes:
             return None, None
+        # Here, because an HTTP client takes longer to load than all of weir, and most processes know no cluster.
+        from weir.targets.kube.client import KubeClient
+        from weir.targets.kube.lease import Lease
+        from weir.targets.kube.watch import ClusterWatch
+
         settings, context = self.settings, self.context
         client = await KubeClient.open(settings.kubeconfig, settings.context, context.instance)
         await stack.enter_async_context(client)
