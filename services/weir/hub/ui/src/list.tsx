@@ -52,7 +52,10 @@ export function List({ feed, change, columns, selected, onSelect }: Props) {
   useLayoutEffect(() => virtual.current?.measure(), [row]);
   useLayoutEffect(() => {
     const element = scroller.current!;
-    const watch = new ResizeObserver(() => setNarrow(element.clientWidth < NARROW));
+    const watch = new ResizeObserver(() => {
+      setNarrow(element.clientWidth < NARROW);
+      element.parentElement!.style.setProperty("--scrollbar", `${element.offsetWidth - element.clientWidth}px`);
+    });
     watch.observe(element);
     return () => watch.disconnect();
   }, []);
