@@ -24,7 +24,8 @@ COLUMNS: tuple[str, ...] = (
     "sample_rate", "weird", "incomplete",
 )
 """Columns of entries, by the names of the filter language; the time is ISO 8601, `elapsed_time` is µs."""
-_FORMULA = frozenset("=+-@\t\r＝＋－＠")  # noqa: RUF001 - their wide forms, which some spreadsheets take alike
+_FORMULA = frozenset("=+-@\t\r\uff1d\uff0b\uff0d\uff20")
+"""With their wide forms, which some spreadsheets take alike."""
 _LAST_SECOND = 253_402_300_799
 _PATHS = tuple((name, tuple(name.split("."))) for name in COLUMNS)
 

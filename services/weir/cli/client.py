@@ -10,13 +10,14 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import aiohttp
 import msgspec
 from yarl import URL
 
 from weir.cli.args import Parser
+from weir.cli.conditions import FilterRefused
 from weir.cli.render.text import safe
 from weir.errors import HubError, SettingsError
 from weir.runtime.process import data_dir
@@ -24,6 +25,7 @@ from weir.runtime.settings import RuntimeSettings
 
 DEFAULT = "http://127.0.0.1:8899"
 ANSWER = aiohttp.ClientTimeout(total=60)
+NO_END = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
 TOKEN_FILE = "hub.token"
 
 
@@ -34,8 +36,8 @@ def add_hub(parser: Parser) -> None:
         help="where the hub is; the URL that `weir up` prints, token included, does (or WEIR_HUB) [the one that runs "
         f"at {DEFAULT}, else the installation in the cluster of the kubeconfig]",
     )
-    group.add_argument("--token", help="the hub's token (or WEIR_TOKEN; else it is looked up: this user's own hub's "
-                       "file, or the installation's Secret)")
+    group.add_argument("--token", help="the hub's token (or WEIR_TOKEN, WEIR_HUB_TOKEN; else it is looked up: this "
+                       "user's own hub's file, or the installation's Secret)")
     group.add_argument(
         "--instance", default=os.environ.get("WEIR_INSTANCE", ""), metavar="NAME",
         help="which installation, if there are several: NAME or NAMESPACE/NAME (or WEIR_INSTANCE)",
@@ -54,10 +56,15 @@ def address(args: argparse.Namespace) -> tuple[str, str]:
         named = False
     if not named or parts.scheme not in ("http", "https"):
         raise SettingsError(f"--hub {hub!r} is no address of a hub", hint=f"for example {DEFAULT}")
-    token = args.token or next(iter(parse_qs(parts.query).get("token", [])), "") or os.environ.get("WEIR_TOKEN", "")
+    token = args.token or next(iter(parse_qs(parts.query).get("token", [])), "") or token_around()
     if not token and _is_here(parts.hostname or ""):
         token = _own_token(args.instance.rpartition("/")[2] or "weir")
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}", token
+
+
+def token_around() -> str:
+    """The token that the environment has, under the name for everybody or under the one of the hub's setting."""
+    return os.environ.get("WEIR_TOKEN", "") or os.environ.get("WEIR_HUB_TOKEN", "")
 
 
 def _is_here(host: str) -> bool:
@@ -98,18 +105,33 @@ class Hub:
         return await self._ask("DELETE", path)
 
     async def _ask(self, method: str, path: str, **more: Any) -> Any:
-        try:
-            async with self._session.request(
-                method, URL(self.base + path, encoded=True), headers=self._headers, timeout=ANSWER, **more
-            ) as response:
-                body = await response.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise self._away(error) from error
-        self._check(response.status, body)
+        async with self._answered(method, path, **more) as response:
+            body = await response.read()
         try:
             return msgspec.json.decode(body)
         except msgspec.DecodeError:
-            raise self._stranger() from None
+            raise self.stranger() from None
+
+    @contextlib.asynccontextmanager
+    async def download(self, path: str, params: dict[str, str]) -> AsyncIterator[aiohttp.ClientResponse]:
+        """An answer that is read piece by piece, however long it takes."""
+        async with self._answered("GET", path, params=params, timeout=NO_END) as response:
+            yield response
+
+    @contextlib.asynccontextmanager
+    async def _answered(
+        self, method: str, path: str, *, timeout: aiohttp.ClientTimeout = ANSWER, **more: Any
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A good answer; every other one is an error."""
+        try:
+            async with self._session.request(
+                method, URL(self.base + path, encoded=True), headers=self._headers, timeout=timeout, **more
+            ) as response:
+                if response.status >= 400:
+                    self._check(response.status, await response.read(), (more.get("params") or {}).get("filter", ""))
+                yield response
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise self._away(error) from error
 
     @contextlib.asynccontextmanager
     async def tail(self, params: dict[str, str]) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
@@ -120,28 +142,31 @@ class Hub:
                 yield socket
         except aiohttp.WSServerHandshakeError as error:
             # The refusal's words are lost in a handshake; the same question without one is refused alike.
-            await self._ask("GET", "/api/v1/tail?" + urlencode(params))
+            await self._ask("GET", "/api/v1/tail", params=params)
             self._check(error.status, b"{}")
-            raise self._stranger() from error
+            raise self.stranger() from error
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._away(error) from error
 
-    def _check(self, status: int, body: bytes) -> None:
+    def _check(self, status: int, body: bytes, text: str = "") -> None:
+        """Raise what an answer means; `text` is the filter that was asked with."""
         if status == 401:
             raise HubError(
                 f"the hub at {self.base} refuses this token",
                 hint="give --token or WEIR_TOKEN; the hub prints its URL with the token at its start",
             )
         if status >= 400:
-            try:
-                told = msgspec.json.decode(body, type=dict[str, Any])
-            except msgspec.DecodeError:
-                told = {}
-            said = f": {told['error']}" if told.get("error") else ""
-            hint = told.get("hint") or "is this the address of a hub? name it with --hub URL"
-            if status in (400, 404, 409) and told.get("error"):
-                raise SettingsError(safe(str(told["error"])), hint=safe(str(told.get("hint", ""))))
-            raise HubError(f"the hub at {self.base} answered {status}{said}", hint=str(hint))
+            told = _told(body)
+            error, hint = safe(str(told.get("error", ""))), safe(str(told.get("hint", "")))
+            at, length = told.get("position"), told.get("length")
+            if text and isinstance(at, int) and isinstance(length, int):
+                raise FilterRefused(error, hint, text, at, length)
+            if status in (400, 404, 409) and error:
+                raise SettingsError(error, hint=hint)
+            raise HubError(
+                f"the hub at {self.base} answered {status}{f': {error}' if error else ''}",
+                hint=hint or "is this the address of a hub? name it with --hub URL",
+            )
 
     def _away(self, error: Exception) -> HubError:
         why = str(error) or "no answer in time"
@@ -150,8 +175,15 @@ class Hub:
             why = os.strerror(code) if code > 0 else str(error.os_error)
         return HubError(f"no hub at {self.base}: {why}", hint="start one with `weir up`, or name it with --hub URL")
 
-    def _stranger(self) -> HubError:
+    def stranger(self) -> HubError:
         return HubError(f"what answers at {self.base} is no hub", hint="name the hub's address with --hub URL")
+
+
+def _told(body: bytes) -> dict[str, Any]:
+    try:
+        return msgspec.json.decode(body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        return {}
 
 
 @contextlib.asynccontextmanager
@@ -162,7 +194,7 @@ async def connect(args: argparse.Namespace) -> AsyncIterator[Hub]:
             from weir.cli.kube.reach import reached  # half a second that a hub with an address need not cost
 
             found = await stack.enter_async_context(reached(
-                args.kubeconfig, args.context, args.instance, args.token or os.environ.get("WEIR_TOKEN", ""), _say
+                args.kubeconfig, args.context, args.instance, args.token or token_around(), _say
             ))
             _say(f"using {found.installation} of {found.where}")
             base, token = found.base, found.token

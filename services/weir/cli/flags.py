@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -21,13 +21,17 @@ def add_common(parser: Parser) -> None:
     group.add_argument("-h", "--help", action="help", help="show this text")
 
 
-def add_output(parser: Parser) -> argparse._ArgumentGroup:
-    """How entries are printed."""
+def add_output(
+    parser: Parser, formats: Sequence[str] = FORMATS,
+    words: str = "table, json (one entry a line), full or csv",
+) -> argparse._ArgumentGroup:
+    """How results are printed; the first format is the default."""
     group = parser.add_argument_group("how to print")
-    group.add_argument("-o", "--output", type=one_of("--output", FORMATS), metavar="FORMAT", default="table",
-        help="table, json (one entry a line) or full [table]")
+    group.add_argument("-o", "--output", type=one_of("--output", formats), metavar="FORMAT", default=formats[0],
+        help=f"{words} [{formats[0]}]")
     group.add_argument("--color", type=one_of("--color", ("auto", "always", "never")), metavar="WHEN", default="auto",
         help="auto, always or never; auto heeds NO_COLOR [auto]")
+    group.add_argument("--no-color", dest="color", action="store_const", const="never", help="as --color never")
     return group
 
 

@@ -15,6 +15,8 @@ COMMANDS: dict[str, str] = {
     "up": "capture, decode and show: everything in this one process",
     "read": "decode capture files and print what they hold; no server",
     "tap": "follow live entries in this terminal, of the pods that you name",
+    "stats": "how much, how slow and how broken: entries counted by any field",
+    "map": "who calls whom, as a table or as a Mermaid diagram",
     "targets": "rules: which pods payload is read of, and what that costs",
     "why": "why the traffic of a pod is shown, or is not",
     "status": "how each process works: mode, rates, lag, losses, leaks",
@@ -61,7 +63,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except WeirError as error:
-        print(f"weir: {error}", file=sys.stderr)
+        from weir.cli.render.text import safe_lines
+
+        print(f"weir: {safe_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from weir.bus.api import Received
@@ -59,7 +59,7 @@ class Offline:
         registry = Registry(limits, self.control.dissectors)
         self.decoder.configure(registry, self.control.redaction, bodies=self.control.bodies)
 
-    async def entries(self) -> AsyncIterator[list[EntryMap]]:
+    async def entries(self) -> AsyncGenerator[list[EntryMap], None]:
         """Entries as they become complete, a list for each block of packets; the last ones come with the files' end."""
         offset = 0
         async for block in self.source.blocks():

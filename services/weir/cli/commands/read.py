@@ -2,12 +2,15 @@
 
 pcap and pcapng, plain, gzip or zstd. A file that is named is its own target; --target narrows it.
 Entries go to stdout; progress and the summary with everything that was lost go to stderr.
+`weir stats` and `weir map` count what files hold.
 
 examples:
   weir read capture.pcap                                  a table
   weir read monday.pcap tuesday.pcap.zst -t port:8080     two files, one after the other; one port
   weir read capture.pcap -o json | jq .path               one entry a line
   weir read capture.pcap -o full --protocol http | less   everything there is about each call
+  weir read capture.pcap --filter 'http && status_code >= 500'
+  weir read capture.pcap -o csv >calls.csv                a spreadsheet
   tcpdump -i eth0 -w - | weir read -                      the standard input
 """
 
@@ -15,47 +18,42 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import time
-from typing import Any
 
 from weir.cli.args import Parser
-from weir.cli.flags import add_output, add_settings, flags_of
+from weir.cli.conditions import add_entry_options
+from weir.cli.files import Progress, add_file_options, opened, summary
+from weir.cli.flags import add_output, add_settings
 from weir.cli.interrupt import interruptible
-from weir.cli.offline import STAGES, Offline, with_files
+from weir.cli.offline import STAGES, Offline
 from weir.cli.render.entries import Renderer, renderer, wants_color
+from weir.cli.selecting import asks_for_flows, query_of, wanted
 from weir.errors import SettingsError, SourceError
 from weir.model.entry import EntryMap
+from weir.query.structured import Query
 from weir.runtime.collector import settle
-from weir.runtime.process import load_settings, sections
+from weir.runtime.process import sections
 
 USAGE = "weir read FILE… [options]"
-PROGRESS_S = 1.0
 
 
 def add_arguments(parser: Parser) -> None:
-    add = parser.add_argument_group("what to read").add_argument
-    add("file", nargs="*", metavar="FILE", help="capture files, read one after the other; - is the standard input")
-    add("-t", "--target", action="append", metavar="T",
-        help="only this: an address, a network, port:N, host:port (may be repeated)")
-    add("--name", action="append", metavar="NAME", help="name of an address: ADDRESS[:PORT]=NAME[.NAMESPACE]")
-    add("--protocol", action="append", default=[], metavar="P",
-        help="print only entries of this protocol (may be repeated)")
-    add("--flows", action="store_true", help="in table and full: print decoded conversations as flows, too")
-    add_output(parser).add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
+    add_file_options(parser, "what to read", "capture files, read one after the other; - is the standard input")
+    add_entry_options(parser, "which entries", hidden=False)
+    group = add_output(parser)
+    group.add_argument("--flows", action="store_true", help="in table and full: decoded conversations as flows, too")
+    group.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
     add_settings(parser, sections(list(STAGES)))
 
 
 def run(args: argparse.Namespace) -> int:
     if not args.file:
         raise SettingsError("no file is named", hint="weir read capture.pcap; - is the standard input")
-    flags = with_files(flags_of(args), args.file)
-    if args.target:
-        flags["targets.static"] = args.target
-    if args.name:
-        flags["targets.names"] = args.name
-    offline = Offline(load_settings(list(STAGES), flags, args.config))
-    reading = Reading(args, renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout)), offline)
+    query = query_of(args.filter, args.protocol, args.text, now_ns=time.time_ns())
+    offline = opened(args)
+    reading = Reading(args, query, renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout)), offline)
     settle()
     try:
         interrupted = asyncio.run(reading.all())
@@ -71,24 +69,31 @@ def run(args: argparse.Namespace) -> int:
 class Reading:
     """Prints what is wanted, and counts everything."""
 
-    def __init__(self, args: argparse.Namespace, render: Renderer, offline: Offline) -> None:
-        self._wanted = frozenset(args.protocol)
-        self._everything = args.flows or args.output == "json"
+    def __init__(self, args: argparse.Namespace, query: Query, render: Renderer, offline: Offline) -> None:
+        self._wanted = wanted(query)
+        # Who asks for flows gets them; who asks for nothing in particular gets those that say something new.
+        self._everything = (
+            args.flows or args.output in ("json", "csv") or bool(args.protocol) or asks_for_flows(args.filter)
+        )
+        self._left = args.limit or sys.maxsize
+        self._limit = args.limit
         self._quiet = args.quiet
         self._render = render
         self._offline = offline
-        self._progress = not args.quiet and sys.stderr.isatty() and not sys.stdout.isatty()
-        self._told = time.monotonic()
+        self._progress = Progress(offline, wanted=not args.quiet)
         self._by_protocol: dict[str, int] = {}
 
     async def all(self) -> bool:
-        """Read to the end, or to ^C: then what was read is printed; True if it was interrupted."""
+        """Read to the end, to the limit, or to ^C: then what was read is printed; True if it was interrupted."""
         stop = self._offline.context.stop
         with interruptible(stop):
-            async for entries in self._offline.entries():
-                for entry in entries:
-                    self._take(entry)
-                self._tell()
+            async with contextlib.aclosing(self._offline.entries()) as read:
+                async for entries in read:
+                    for entry in entries:
+                        self._take(entry)
+                    if not self._left:
+                        break
+                    self._progress.tell()
         return stop.is_set()
 
     def end(self) -> None:
@@ -100,35 +105,19 @@ class Reading:
     def _take(self, entry: EntryMap) -> None:
         protocol = entry["protocol"]
         self._by_protocol[protocol] = self._by_protocol.get(protocol, 0) + 1
-        if self._wanted:
-            if protocol in self._wanted:
-                self._render.entry(entry)
-        elif self._everything or not is_decoded_flow(entry):
+        if self._left and self._wanted(entry) and (self._everything or not is_decoded_flow(entry)):
+            self._left -= 1
             self._render.entry(entry)
-
-    def _tell(self) -> None:
-        if self._progress and time.monotonic() - self._told > PROGRESS_S:
-            self._told = time.monotonic()
-            print(f"weir: {self._offline.counts['capture.packets']:,} packets read", file=sys.stderr)
 
     def summary(self) -> str:
         """Counts and losses, in two or three lines."""
-        counts: dict[str, Any] = dict(self._offline.counts)
         entries = ", ".join(f"{n:,} {protocol}" for protocol, n in sorted(self._by_protocol.items()))
-        dropped = {k[len("filter.dropped{") : -1]: n for k, n in counts.items() if k.startswith("filter.dropped{")}
-        lost = {k[len("lost.") :]: n for k, n in counts.items() if k.startswith("lost.")}
-        lines = [f"weir: {counts.get('capture.packets', 0):,} packets read; entries: {entries or 'none'}"]
-        if dropped:
-            lines.append("weir: packets left out: " + _list(dropped))
-        lines += [f"weir: {note}" for note in self._offline.context.notes.values()]
-        lines.append("weir: lost: " + _list(lost) if lost else "weir: nothing was lost")
+        lines = summary(self._offline, entries)
+        if not self._left:
+            lines.insert(1, f"weir: stopped after {self._limit:,} entries")
         return "\n".join(lines)
 
 
 def is_decoded_flow(entry: EntryMap) -> bool:
     """A flow whose content stands in entries of its own: of use in a list of connections, not of calls."""
     return entry["kind"] == "flow" and bool(entry.get("conn_l7_detected") or entry.get("flow_l7_detected"))
-
-
-def _list(numbers: dict[str, int]) -> str:
-    return ", ".join(f"{n:,} ({reason})" for reason, n in sorted(numbers.items()))

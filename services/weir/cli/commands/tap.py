@@ -1,4 +1,4 @@
-"""Follow live entries in this terminal, until ^C.
+"""Follow live entries in this terminal, until ^C; with --last, --since or --until show history first.
 
 With pods, what they say is read while you look: a rule for them is leased to this terminal, and gone 60 s after it ends
 (at once after ^C). --keep leaves it. Other rules go on; the terminal shows what this one selects.
@@ -8,19 +8,20 @@ The hub is the one that is named, else the one that runs on this machine, else t
 names: weir finds it, forwards a port and reads its token.
 
 examples:
-  weir tap "checkout.*" -n prod                     what the pods of checkout say
-  weir tap -l app=web --exclude-namespace test      by labels, in every namespace but one
-  weir tap --workload deployment/cart -n prod --protocol http
-  weir tap                                          what the hub shows anyway
-  weir tap --hub 'http://10.0.0.5:8899/?token=…'    another hub, by the URL that it prints
-  weir tap -o json --limit 100 | jq .path           100 entries, one a line
+  weir tap "checkout.*" -n prod                       what the pods of checkout say
+  weir tap -l app=web --exclude-namespace test        by labels, in every namespace but one
+  weir tap --workload deployment/cart -n prod --filter 'http && failed'
+  weir tap --last 15m --filter 'status_code >= 500'   what failed lately, and then live
+  weir tap --last 50 --no-follow -o full | less       the newest 50, with headers and bodies
+  weir tap --since 14:05 --until 14:10 -o csv         five minutes of today (UTC), for a spreadsheet
+  weir tap --hub 'http://10.0.0.5:8899/?token=…'      another hub, by the URL that it prints
+  weir tap -o json --limit 100 | jq .path             100 entries, one a line
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import re
 import sys
@@ -32,19 +33,20 @@ import msgspec
 
 from weir.cli.args import Parser, count
 from weir.cli.client import Hub, add_hub, connect
-from weir.cli.commands.targets import added
+from weir.cli.conditions import add_entry_options, add_time_options, asked, both, last_of, time_range
 from weir.cli.flags import add_common, add_output
 from weir.cli.interrupt import interruptible
+from weir.cli.lease import leased, say
+from weir.cli.past import Past, wish_filter
 from weir.cli.render.entries import Renderer, renderer, wants_color
 from weir.cli.render.text import safe
-from weir.cli.wish import RULES, Wish, add_rule_options, author, checked, named, path_of, wish_of
-from weir.errors import HubError, SettingsError, WeirError
+from weir.cli.wish import Wish, add_rule_options, author, checked, named, wish_of
+from weir.errors import HubError, SettingsError
+from weir.model.entry import EntryMap
 
 USAGE = "weir tap [POD…] [options]"
-LEASE_S = 60
-RENEW_S = 20
-GIVE_UP_S = 5.0
-"""So long the end waits for the hub to remove the rule."""
+KEPT_S = 1.0
+"""So long an entry takes at most, usually, from the tail to the archive."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -52,15 +54,13 @@ def add_arguments(parser: Parser) -> None:
     group.add_argument("pod", nargs="*", metavar="POD", help="regular expression (RE2) that the whole pod name fits")
     group.add_argument("--keep", action="store_true", help="leave the rule when this ends")
     add_rule_options(parser, "narrower")
-    group = parser.add_argument_group("which entries (what is shown, never what is captured)")
-    group.add_argument("--protocol", action="append", default=[], metavar="P",
-                       help="only this protocol (may be repeated)")
-    group.add_argument("--filter", default="", metavar="EXPR",
-                       help="only entries that fit this condition, e.g. 'http && status_code >= 500'")
-    group.add_argument("--text", default="", help="only entries in which this text occurs")
-    group.add_argument("--hidden", action="store_true", help="probes and views in front of a service, too")
-    group.add_argument("--limit", type=count("--limit"), default=0, metavar="N", help="end after N entries")
-    add_output(parser)
+    add_entry_options(parser, "which entries (what is shown, never what is captured)")
+    group = add_time_options(
+        parser, "history, before live entries", "the newest N entries, or the last 15m, 2h, …", "N|AGE"
+    )
+    group.add_argument("--no-follow", action="store_true", help="end after the history; --until does, too")
+    add_output(parser).add_argument("--rate", type=count("--rate"), default=0, metavar="N",
+                                    help="live entries a second at most; the rest is counted [500]")
     add_hub(parser)
     add_common(parser)
 
@@ -69,16 +69,63 @@ def run(args: argparse.Namespace) -> int:
     wish = wish_of(args, args.pod)
     if args.keep and not wish:
         raise SettingsError("--keep without pods", hint='weir tap POD --keep; for every pod: ".*"')
+    if args.no_follow and not _looks_back(args):
+        raise SettingsError("--no-follow without a history", hint="for example --last 100 --no-follow")
     if wish:
         wish = checked(named(wish, "" if args.keep else _own_name()))
+    last, _ = last_of(args.last)
+    asking = Asking(
+        args, wish, conditions=asked(args), times=time_range(args, numbers=True), last=last,
+        before=wish_filter(wish) if wish and _looks_back(args) else "",
+    )
     render = renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout))
-    seen = Seen()
+    seen = Seen(args.limit)
     try:
-        asyncio.run(_follow(args, wish, render, seen))
+        asyncio.run(_follow(asking, render, seen))
     finally:
         if seen.tapped:
-            _say(seen.summary())
+            say(seen.summary())
     return 0
+
+
+def _looks_back(args: argparse.Namespace) -> bool:
+    return bool(args.since or args.until or args.last)
+
+
+class Asking(msgspec.Struct, frozen=True):
+    """What is asked for, checked before the hub is."""
+
+    args: argparse.Namespace
+    wish: Wish
+    conditions: dict[str, str]
+    times: dict[str, str]
+    last: int
+    before: str
+    """Filter that stands for the wish in the history."""
+
+    @property
+    def live(self) -> bool:
+        return not (self.args.no_follow or self.args.until)
+
+    @property
+    def detail(self) -> str:
+        """Lists need no headers and bodies."""
+        return "summary" if self.args.output in ("table", "csv") else "full"
+
+    def past(self, hub: Hub) -> Past | None:
+        if not _looks_back(self.args):
+            return None
+        filters = both([self.conditions.get("filter", ""), self.before])
+        more = {"filter": filters} if filters else {}
+        return Past(hub, self.conditions | more, self.times, self.last, self.detail)
+
+    def tail(self) -> dict[str, str]:
+        more = {"format": "json", "detail": self.detail, "rule": self.wish.get("name", ""), "rate": self.rate}
+        return self.conditions | {name: value for name, value in more.items() if value}
+
+    @property
+    def rate(self) -> str:
+        return str(self.args.rate) if self.args.rate else ""
 
 
 def _own_name() -> str:
@@ -91,13 +138,23 @@ class Seen:
     """What the summary at the end tells."""
 
     tapped = False
+    """Live entries were followed, or history was shown: there is something to sum up."""
     shown = 0
     matched = 0
     missed = 0
     hidden = 0
+    old = 0
+    """Those that were shown from the history."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+
+    @property
+    def enough(self) -> bool:
+        return bool(self._limit) and self.shown + self.old >= self._limit
 
     def summary(self) -> str:
-        lines = [f"{self.shown:,} entries shown"]
+        lines = [f"{self.shown + self.old:,} entries shown"]
         if self.missed:
             lines.append(f"{self.missed:,} missed: this reader was too slow")
         if (left_out := self.matched - self.shown - self.missed) > 0:
@@ -107,11 +164,11 @@ class Seen:
         return "; ".join(lines)
 
 
-async def _follow(args: argparse.Namespace, wish: Wish, render: Renderer, seen: Seen) -> None:
+async def _follow(asking: Asking, render: Renderer, seen: Seen) -> None:
     """Until ^C, the limit, or the end of the hub."""
     stop = asyncio.Event()
     with interruptible(stop):
-        following = asyncio.ensure_future(_show_all(args, wish, render, seen))
+        following = asyncio.ensure_future(_show_all(asking, render, seen))
         stopped = asyncio.ensure_future(stop.wait())
         try:
             await asyncio.wait({following, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -123,75 +180,49 @@ async def _follow(args: argparse.Namespace, wish: Wish, render: Renderer, seen: 
             await asyncio.gather(following, stopped, return_exceptions=True)
 
 
-async def _show_all(args: argparse.Namespace, wish: Wish, render: Renderer, seen: Seen) -> None:
-    async with connect(args) as hub, _asked_for(hub, wish, args.keep):
-        await _warn(hub, asked=bool(wish))
-        params = {
-            "format": "json", "text": args.text, "protocol": ",".join(args.protocol), "filter": args.filter,
-            "rule": wish.get("name", ""), "hidden": "1" if args.hidden else "",
-        }
-        async with hub.tail({k: v for k, v in params.items() if v}) as socket:
-            async for message in socket:
-                if message.type != aiohttp.WSMsgType.TEXT:
-                    continue
-                if not seen.tapped:
-                    seen.tapped = True
-                    _say(f"following {hub.base}; ^C ends")
-                if _show(msgspec.json.decode(message.data), render, seen, args.limit):
-                    return
-        raise HubError(f"the hub at {hub.base} ended the connection", hint="`weir status` tells whether it still runs")
+async def _show_all(asking: Asking, render: Renderer, seen: Seen) -> None:
+    wish = asking.wish if asking.live else {}
+    async with connect(asking.args) as hub, leased(hub, wish, keep=asking.args.keep):
+        if asking.live:
+            await _warn(hub, asked=bool(wish))
+        past = asking.past(hub)
+        if past is not None:
+            seen.tapped = True
+            await _show_past(past, past.entries(), render, seen)
+        if asking.live and not seen.enough:
+            await _show_live(hub, asking, past, render, seen)
 
 
-@contextlib.asynccontextmanager
-async def _asked_for(hub: Hub, wish: Wish, keep: bool) -> AsyncIterator[None]:
-    """Inside the block the rule is in force; afterwards it is removed, unless it is to stay."""
-    if not wish:
-        yield
-        return
-    body = wish | {"author": author(), "for_s": 0 if keep else LEASE_S}
-    _tell(await hub.post(RULES, body))
-    if keep:
-        yield
-        return
-    renewing = asyncio.ensure_future(_renew(hub, body))
-    try:
-        yield
-    finally:
-        renewing.cancel()
-        await asyncio.gather(renewing, return_exceptions=True)
-        # A hub that is gone cannot be asked any more: the lease ends by itself.
-        with contextlib.suppress(WeirError, TimeoutError):
-            async with asyncio.timeout(GIVE_UP_S):
-                await hub.delete(path_of(str(wish["name"])))
+async def _show_past(past: Past, pages: AsyncIterator[list[EntryMap]], render: Renderer, seen: Seen) -> None:
+    async for page in pages:
+        for entry in page:
+            if seen.enough:
+                return
+            render.entry(entry)
+            seen.old += 1
+        sys.stdout.flush()
+        seen.hidden, past.hidden = seen.hidden + past.hidden, 0
 
 
-async def _renew(hub: Hub, body: Wish) -> None:
-    """Keep the lease, and tell when the rule selects something where it selected nothing, or the reverse."""
-    selects: bool | None = None
-    while True:
-        await asyncio.sleep(RENEW_S)
-        try:
-            state = await hub.post(RULES, body)
-        except WeirError as error:
-            _say(f"the rule could not be renewed, and ends soon: {error.message}")
-            continue
-        if selects is not None and selects != bool(state["pods"]):
-            _tell(state)
-        selects = bool(state["pods"])
+async def _show_live(hub: Hub, asking: Asking, past: Past | None, render: Renderer, seen: Seen) -> None:
+    begun = False
+    async with hub.tail(asking.tail()) as socket:
+        async for message in socket:
+            if message.type != aiohttp.WSMsgType.TEXT:
+                continue
+            if not begun:
+                begun = seen.tapped = True
+                say(f"following {hub.base}; ^C ends")
+                if past is not None:
+                    # What was decoded before the tail began may not have been kept yet when the history was read.
+                    await asyncio.sleep(KEPT_S)
+                    await _show_past(past, past.caught_up(), render, seen)
+            if _show(msgspec.json.decode(message.data), past, render, seen):
+                return
+    raise HubError(f"the hub at {hub.base} ended the connection", hint="`weir status` tells whether it still runs")
 
 
-def _tell(state: dict[str, Any]) -> None:
-    for line in added(state):
-        _say(line)
-    if not state["pods"] and not state["rule"].get("target"):
-        _say("nothing is selected now; pods that come and fit are shown (`weir targets preview` tries other rules)")
-
-
-def _say(text: str) -> None:
-    print(f"weir: {text}", file=sys.stderr)
-
-
-def _show(told: dict[str, Any], render: Renderer, seen: Seen, limit: int) -> bool:
+def _show(told: dict[str, Any], past: Past | None, render: Renderer, seen: Seen) -> bool:
     """Render one message of the hub; True when the limit is reached."""
     if told.get("type") == "error":
         raise HubError(f"the hub refuses: {told.get('error')}", hint=str(told.get("hint", "")))
@@ -199,14 +230,17 @@ def _show(told: dict[str, Any], render: Renderer, seen: Seen, limit: int) -> boo
     seen.matched += told.get("matched", 0)
     seen.hidden += told.get("hidden", 0)
     for entry in told.get("entries", []):
+        if past is not None and not past.fresh(entry):
+            seen.matched -= 1
+            continue
         render.entry(entry)
         seen.shown += 1
-        if limit and seen.shown >= limit:
+        if seen.enough:
             sys.stdout.flush()
             seen.matched = seen.shown + seen.missed
             return True
     sys.stdout.flush()
-    return False
+    return seen.enough
 
 
 async def _warn(hub: Hub, *, asked: bool) -> None:
@@ -215,4 +249,4 @@ async def _warn(hub: Hub, *, asked: bool) -> None:
     nothing = "" if asked else health["target"].get("says", "")
     for text in [nothing, *health["says"], *(loss["says"] for loss in health["losses"])]:
         if text:
-            _say(safe(str(text)))
+            say(safe(str(text)))

@@ -1,21 +1,29 @@
-"""Entries on a terminal: a table that fits its width, one JSON object a line, or everything there is."""
+"""Entries on a terminal: a table that fits its width, one JSON object or one record of CSV a line, or everything
+there is."""
 
 from __future__ import annotations
 
 import base64
 import os
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, Literal, TextIO
 
 import msgspec
 
-from weir.cli.render.text import clock_time, duration, fit, full_time, safe, safe_lines, size
+from weir.archive.codec import entry_json
+from weir.cli.render.table import columns_of
+from weir.cli.render.text import clock_time, duration, fit, fit_middle, full_time, safe, safe_json, safe_lines, size
 from weir.model.entry import EntryMap
+from weir.query import csv
 
-Format = Literal["table", "json", "full"]
-FORMATS: tuple[Format, ...] = ("table", "json", "full")
+Format = Literal["table", "json", "full", "csv"]
+FORMATS: tuple[Format, ...] = ("table", "json", "full", "csv")
 
+WIDE, MIDDLE = 100, 72
+"""Columns from which a table has all of its own, and from which it names the protocol."""
+WITH_PORT = 18
+"""Columns of a source from which its port is shown."""
+Layout = tuple[tuple[str, int], ...]
 RED, DIM, PLAIN = "\x1b[31m", "\x1b[2m", "\x1b[0m"
 FLOW_BYTES = ("conn_local_bytes", "conn_remote_bytes", "flow_local_bytes", "flow_remote_bytes")
 SHOWN_ELSEWHERE = {
@@ -26,7 +34,7 @@ SHOWN_ELSEWHERE = {
 
 
 def renderer(form: Format, out: TextIO, color: bool) -> Renderer:
-    return {"table": Table, "json": Json, "full": Full}[form](out, color)
+    return {"table": Table, "json": Json, "full": Full, "csv": Csv}[form](out, color)
 
 
 def wants_color(choice: str, out: TextIO) -> bool:
@@ -51,45 +59,85 @@ class Renderer:
 
 
 class Json(Renderer):
-    """One entry a line with the contract's field names; bytes as base64."""
-
-    def __init__(self, out: TextIO, color: bool) -> None:
-        super().__init__(out, color)
-        self._encode: Callable[[EntryMap], bytes] = msgspec.json.Encoder().encode
+    """One entry a line with the contract's field names; bytes as base64. Nothing in it is obeyed by a terminal."""
 
     def entry(self, entry: EntryMap) -> None:
-        self.out.write(self._encode(entry).decode() + "\n")
+        self.out.write(safe_json(entry_json(entry)) + "\n")
 
 
-class Table(Renderer):
-    """One line an entry; the summary takes what the terminal leaves."""
-
-    FIXED = (("TIME", 12), ("SOURCE", 22), ("TARGET", 22), ("PROTOCOL", 8), (" ", 1), ("LATENCY", 8), ("SIZE", 7))
+class Csv(Renderer):
+    """One entry a line, the columns' names first."""
 
     def __init__(self, out: TextIO, color: bool) -> None:
         super().__init__(out, color)
-        columns = shutil.get_terminal_size((120, 24)).columns if out.isatty() else 160
-        used = sum(w + 1 for _, w in self.FIXED)
-        self._summary = max(columns - used, 24)
         self._begun = False
 
     def entry(self, entry: EntryMap) -> None:
         if not self._begun:
             self._begun = True
-            heads = [fit(name, w) for name, w in self.FIXED]
-            self._line([*heads, "SUMMARY"], DIM)
-        failed = entry.get("ok") is False
-        cells = (
-            clock_time(entry["timestamp"]), peer(entry["src"]), peer(entry["dst"]), entry["protocol"],
-            "!" if failed else "?" if entry.get("incomplete") else " ",
-            duration(entry["elapsed_time"]) if entry.get("elapsed_time") else "-", size(total_size(entry)),
-        )
-        line = [fit(safe(cell), w) for cell, (_, w) in zip(cells, self.FIXED, strict=True)]
-        self._line([*line, fit(safe(entry.get("summary", "")), self._summary).rstrip()], RED if failed else "")
+            self.out.write(csv.head())
+        self.out.write(csv.entry_line(entry))
+
+
+class Table(Renderer):
+    """One line an entry, as wide as the terminal: a narrow one has fewer columns, a wide one longer names."""
+
+    def __init__(self, out: TextIO, color: bool) -> None:
+        super().__init__(out, color)
+        self._columns = 0
+        self._cells: Layout = ()
+        self._terminal = out.isatty()
+
+    def entry(self, entry: EntryMap) -> None:
+        if not self._columns or self._terminal:
+            self._lay_out(columns_of(self.out))
+        cells = [fit_middle(safe(_cell(head, wide, entry)), wide) for head, wide in self._cells]
+        self._line(cells, RED if entry.get("ok") is False else "")
+
+    def _lay_out(self, columns: int) -> None:
+        """Terminals may change their width while they are written to."""
+        if columns == self._columns:
+            return
+        self._columns = columns
+        self._cells = layout(columns)
+        self._line([fit(head, wide) for head, wide in self._cells], DIM)
 
     def _line(self, cells: list[str], code: str) -> None:
         text = " ".join(cells).rstrip()
         self.out.write((self.paint(text, code) if code else text) + "\n")
+
+
+def layout(columns: int) -> Layout:
+    """Heads and widths of the table's columns: names get about a quarter of what is left each, the summary the rest."""
+    back: Layout
+    if columns >= WIDE:
+        front, back = 12, (("PROTOCOL", 8), (" ", 1), ("LATENCY", 8), ("SIZE", 7))
+    elif columns >= MIDDLE:
+        front, back = 8, (("PROTO", 5), (" ", 1), ("LATENCY", 7))
+    else:
+        front, back = 8, ((" ", 1), ("LATENCY", 7))
+    left = columns - (front + 1) - sum(n + 1 for _, n in back) - 2
+    # The server's port says more than the client's, which narrow tables leave out.
+    source, target = max(min(left // 4, 40), 8), max(min(left * 2 // 7, 40), 8)
+    return ("TIME", front), ("SOURCE", source), ("TARGET", target), *back, ("SUMMARY", max(left - source - target, 8))
+
+
+def _cell(head: str, wide: int, entry: EntryMap) -> str:
+    if head == "TIME":
+        return clock_time(entry["timestamp"])[:wide]
+    if head == "SOURCE":
+        return peer(entry["src"], port=wide >= WITH_PORT)
+    if head == "TARGET":
+        return peer(entry["dst"])
+    if head in ("PROTOCOL", "PROTO"):
+        return str(entry["protocol"])
+    if head == "LATENCY":
+        return duration(entry["elapsed_time"]) if entry.get("elapsed_time") else "-"
+    if head == "SIZE":
+        return size(total_size(entry))
+    if head == "SUMMARY":
+        return str(entry.get("summary", ""))
+    return "!" if entry.get("ok") is False else "?" if entry.get("incomplete") else " "
 
 
 class Full(Renderer):
@@ -134,14 +182,15 @@ def _facts(entry: EntryMap) -> Iterator[tuple[str, Any]]:
             yield key, "; ".join(entry[key])
 
 
-def peer(end: dict[str, Any]) -> str:
-    """`checkout.prod:8080`, or `10.0.0.1:8080` where no name is known."""
+def peer(end: dict[str, Any], *, port: bool = True) -> str:
+    """`checkout.prod:8080`, or `10.0.0.1:8080` where no name is known; without its port if that is not wanted."""
     name = end.get("name", "")
     if name and end.get("namespace"):
         name = f"{name}.{end['namespace']}"
     address = str(end.get("ip", ""))
-    host = name or (f"[{address}]" if ":" in address else address)
-    return f"{host}:{end['port']}" if end.get("port") else host
+    if not (port and end.get("port")):
+        return name or address
+    return f"{name or (f'[{address}]' if ':' in address else address)}:{end['port']}"
 
 
 def total_size(entry: EntryMap) -> int:

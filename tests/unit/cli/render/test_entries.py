@@ -1,12 +1,19 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 from typing import Any
 
 import pytest
 
-from weir.cli.render.entries import Format, renderer, wants_color
+from weir.cli.render.entries import FORMATS, Format, layout, renderer, wants_color
+from weir.cli.render.text import width
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
 
 
 def entry(**more: Any) -> dict[str, Any]:
@@ -59,18 +66,69 @@ def test_full_shows_headers_body_and_fields() -> None:
     assert "elapsed: 1.5ms" in text
 
 
-@pytest.mark.parametrize("form", ["table", "full"])
+HOSTILE = "\x1b]0;owned\x07\x9b31m\u202e\x7f\u2066"
+
+
+@pytest.mark.parametrize("form", FORMATS)
 def test_no_escape_sequence_reaches_the_terminal(form: Format) -> None:
-    hostile = "\x1b]0;owned\x07\u202e"
     text = rendered(
         form,
         entry(
-            summary=hostile, method=hostile, weird=[hostile],
-            src={"ip": hostile, "name": hostile},
-            request={"headers": {hostile: hostile}, "body": {"text": hostile, "size": 1}},
+            summary=HOSTILE, method=HOSTILE, weird=[HOSTILE], protocol=HOSTILE, odd={HOSTILE: [HOSTILE]},
+            src={"ip": HOSTILE, "name": HOSTILE, "namespace": HOSTILE},
+            request={"headers": {HOSTILE: HOSTILE}, "body": {"text": HOSTILE, "size": 1}},
         ),
     )
-    assert not set(text) & {"\x1b", "\x07", "\u202e"}
+    assert "owned" in text
+    assert all(c.isprintable() or c in "\r\n" for c in text)
+
+
+def test_json_stays_exact() -> None:
+    told = json.loads(rendered("json", entry(summary=HOSTILE + "\U000e0041")))
+    assert told["summary"] == HOSTILE + "\U000e0041"
+
+
+def test_csv_has_the_names_of_the_filter_language_and_no_formulas() -> None:
+    first, second = csv.DictReader(io.StringIO(rendered("csv", entry(path="=1+1", status_code=200), entry(id="0b"))))
+    assert first["path"] == "'=1+1"
+    assert (first["dst.name"], first["status_code"], first["ok"]) == ("cart", "200", "true")
+    assert first["timestamp"] == "2023-11-14T22:13:20.000000Z"
+    assert (second["id"], second["status_code"]) == ("0b", "")
+
+
+@pytest.mark.parametrize("columns", [20, 60, 71, 72, 80, 99, 100, 160, 300])
+def test_the_table_is_as_wide_as_the_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    far = entry(
+        summary="GET /" + "漢字/" * 200 + " → 200", ok=False,
+        src={"ip": "fd00::1", "name": "x" * 90, "namespace": "prod"},
+    )
+    lines = rendered("table", entry(), far).splitlines()
+    assert max(map(width, lines)) <= max(columns, 45)
+    assert lines[2].endswith("200")
+    assert " ! " in lines[2]
+
+
+def test_a_wide_table_says_more() -> None:
+    assert [head for head, _ in layout(50)] == ["TIME", "SOURCE", "TARGET", " ", "LATENCY", "SUMMARY"]
+    assert "PROTO" in dict(layout(80))
+    assert "SIZE" in dict(layout(100))
+    assert dict(layout(200))["SOURCE"] > dict(layout(120))["SOURCE"]
+
+
+def test_a_terminal_that_is_made_narrower_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    render = renderer("table", out, False)
+    render.entry(entry())
+    monkeypatch.setenv("COLUMNS", "60")
+    render.entry(entry())
+    lines = out.getvalue().splitlines()
+    assert [line.split()[0] for line in lines] == ["TIME", "22:13:20.000", "TIME", "22:13:20"]
+    assert max(map(width, lines[2:])) <= 60
 
 
 def test_colour_is_for_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,27 @@
 from __future__ import annotations
 
-import pytest
+import json
 
-from weir.cli.render.text import clock_time, duration, fit, full_time, safe, safe_lines, size, width
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from weir.cli.render.text import (
+    MARKS,
+    clock_time,
+    duration,
+    fit,
+    fit_middle,
+    full_time,
+    number,
+    right,
+    safe,
+    safe_json,
+    safe_lines,
+    share,
+    size,
+    width,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +58,50 @@ def test_times_are_utc() -> None:
     at = 1_700_000_000_123_456_789
     assert clock_time(at) == "22:13:20.123"
     assert full_time(at) == "2023-11-14T22:13:20.123456Z"
+
+
+@given(st.text())
+def test_json_says_the_same_and_is_obeyed_by_no_terminal(text: str) -> None:
+    told = safe_json(json.dumps({"a": text}, ensure_ascii=False).encode("utf-8", "replace"))
+    assert told.isprintable()
+    assert json.loads(told) == {"a": text.encode("utf-8", "replace").decode()}
+
+
+@given(st.text(), st.integers(1, 60))
+def test_any_text_has_exactly_the_columns_that_there_are(text: str, columns: int) -> None:
+    shown = safe(text)
+    for made in (fit(shown, columns), fit_middle(shown, columns), right(shown, columns)):
+        assert width(made) == columns
+        assert made.isprintable()
+
+
+def test_the_middle_is_cut_out_of_names_and_paths() -> None:
+    assert fit_middle("/api/v1/customers/42/orders", 15) == "/api/v1…/orders"
+    assert fit_middle("GET /é/è/ê → 200", 9) == "GET … 200"
+    assert width(fit_middle("漢字漢字漢字漢字", 9)) == 9
+    assert fit_middle("abc", 5) == "abc  "
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [("日本", 4), ("e\u0301", 1), ("→ µs…", 5), ("\uff57", 2), ("👍", 2), ("한글", 4), ("\u2764\ufe0f", 2)],
+)
+def test_columns_are_those_of_a_terminal(text: str, columns: int) -> None:
+    assert width(text) == columns
+
+
+def test_marks_are_not_piled_up() -> None:
+    assert safe("a" + "\u0301" * 500) == "a" + "\u0301" * MARKS
+    assert safe("e\u0301e\u0301") == "e\u0301e\u0301"
+
+
+def test_numbers_and_shares() -> None:
+    assert number(1234.4) == "1,234"
+    assert [share(*of) for of in ((0, 10), (1, 300), (1, 2), (0, 0))] == ["0%", "0.3%", "50%", "-"]
+    assert right("12", 4) == "  12"
+
+
+@pytest.mark.parametrize("at", [-1, 1 << 62, (1 << 64) - 1])
+def test_a_time_that_no_calendar_has_is_no_exception(at: int) -> None:
+    assert clock_time(at)
+    assert full_time(at)
