@@ -17,6 +17,7 @@ from weir.bus.settings import BusSettings
 from weir.bus.topics import ENTRIES, HEALTH
 from weir.model.entry import EntryMap
 from weir.model.health import Heartbeat
+from weir.testing.netns import Namespace
 
 DEADLINE_S = 120.0
 
@@ -24,18 +25,19 @@ DEADLINE_S = 120.0
 class Stage:
     """One `weir run …`."""
 
-    def __init__(self, name: str, argv: list[str], env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, argv: list[str], env: dict[str, str], log: Path, where: Namespace | None = None
+    ) -> None:
         self.name = name
         self.log = log
-        self._argv = argv
+        command = [sys.executable, "-m", "weir.cli", *argv]
+        self._command = command if where is None else where.command(*command)
         self._env = env
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "weir.cli", *self._argv], env=self._env, stdout=log, stderr=log
-            )
+            self.process = subprocess.Popen(self._command, env=self._env, stdout=log, stderr=log)
 
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, marked or said."""
@@ -89,10 +91,10 @@ class Installation:
         )
         assert made.returncode == 0, made.stderr
 
-    def run(self, name: str, *argv: str) -> Stage:
-        """Start a process; `name` survives its restart (static membership, heartbeats)."""
+    def run(self, name: str, *argv: str, where: Namespace | None = None) -> Stage:
+        """Start a process; `name` survives its restart (static membership, heartbeats). `where`: its network."""
         env = {**self._env, "WEIR_RUNTIME_PROCESS": name}
-        stage = Stage(name, ["run", *argv], env, self.folder / f"{name}.log")
+        stage = Stage(name, ["run", *argv], env, self.folder / f"{name}.log", where)
         self.stages[name] = stage
         stage.start()
         return stage
