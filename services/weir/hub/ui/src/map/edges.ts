@@ -5,7 +5,8 @@ import type { MapEdge, MapNode } from "./types";
 
 export const LABELS = ["none", "calls", "p50", "p95", "p99"] as const;
 export type Label = (typeof LABELS)[number];
-/** From this share of failed calls on a line is drawn as failing; below it as touched. */
+/** From these shares of failed calls on a line is drawn as touched, and as failing. */
+const SOME = 0.01;
 const BAD = 0.05;
 /** Pixels at a box's side within which lines begin and end. */
 const PORTS = BOX.height - 14;
@@ -13,18 +14,25 @@ const PORTS = BOX.height - 14;
 export interface Line {
   edge: MapEdge;
   id: string;
-  path: string;
-  middle: { x: number; y: number };
+  /** Both ends and what bends the line there, x and y each. */
+  points: Points;
   width: number;
   state: State;
 }
 export type State = "fine" | "touched" | "failing";
+type Points = readonly [number, number, number, number, number, number, number, number];
+
+export interface Point {
+  x: number;
+  y: number;
+}
 
 export const edgeId = ({ src, dst }: MapEdge) => JSON.stringify([src, dst]);
 
 export function state({ count = 0, errors = 0 }: { count?: number; errors?: number }): State {
-  if (!errors || !count) return "fine";
-  return errors / count >= BAD ? "failing" : "touched";
+  const share = count ? errors / count : 0;
+  if (share < SOME) return "fine";
+  return share < BAD ? "touched" : "failing";
 }
 
 /** 1.2 px for next to nothing, about 8 for a thousand calls a second. */
@@ -32,13 +40,14 @@ export const width = (perSecond: number) => Math.min(1.2 + 1.7 * Math.log10(1 + 
 
 /** Lines between boxes that have a place; opposite ones run beside one another. */
 export function lines(edges: readonly MapEdge[], places: Places, seconds: number): Line[] {
+  const over = seconds || Math.max(...edges.map(({ count }) => count), 1) / 100;
   const drawn = edges.filter(({ src, dst }) => places.has(src) && places.has(dst));
   const ports = portsOf(drawn, places);
   return drawn.map((edge) => {
     const id = edgeId(edge);
     const { src, dst } = edge;
-    const way = src === dst ? loop(places, src) : curve(places, src, dst, ports.get(`${id} out`) ?? 0, ports.get(`${id} in`) ?? 0);
-    return { edge, id, ...way, width: width(edge.count / seconds), state: state(edge) };
+    const points = src === dst ? loop(places, src) : curve(places, src, dst, ports.get(`${id} out`) ?? 0, ports.get(`${id} in`) ?? 0);
+    return { edge, id, points, width: width(edge.count / over), state: state(edge) };
   });
 }
 
@@ -63,26 +72,64 @@ function portsOf(edges: readonly MapEdge[], places: Places): Map<string, number>
   return found;
 }
 
-function curve(places: Places, src: string, dst: string, out: number, into: number): Pick<Line, "path" | "middle"> {
+function curve(places: Places, src: string, dst: string, out: number, into: number): Points {
   const [from, to] = [places.get(src)!, places.get(dst)!];
   const forth = to.x >= from.x;
   const [x1, y1] = [from.x + (forth ? BOX.width : 0), from.y + BOX.height / 2 + out];
   const [x2, y2] = [to.x + (to.x > from.x ? 0 : BOX.width), to.y + BOX.height / 2 + into];
-  const bend = to.x === from.x ? 70 : Math.min(Math.max(Math.abs(x2 - x1) * 0.45, 30), 160);
-  const [cx1, cx2] = [x1 + (forth ? bend : -bend), x2 + (to.x > from.x ? -bend : bend)];
-  const at = (a: number, b: number, c: number, d: number) => Math.round((a + 3 * b + 3 * c + d) / 8);
-  return { path: `M${x1} ${y1}C${cx1} ${y1} ${cx2} ${y2} ${x2} ${y2}`, middle: { x: at(x1, cx1, cx2, x2), y: at(y1, y1, y2, y2) } };
+  // Within a column a line leaves to the right, the farther the longer it is, so that such lines do not share a way.
+  const bend = to.x === from.x ? 34 + Math.min(Math.abs(y2 - y1) * 0.14, 90) : Math.min(Math.max(Math.abs(x2 - x1) * 0.45, 30), 160);
+  return [x1, y1, x1 + (forth ? bend : -bend), y1, x2 + (to.x > from.x ? -bend : bend), y2, x2, y2];
 }
 
-function loop(places: Places, id: string): Pick<Line, "path" | "middle"> {
+function loop(places: Places, id: string): Points {
   const { x, y } = places.get(id)!;
   const [a, b] = [x + BOX.width * 0.6, x + BOX.width * 0.85];
-  return { path: `M${a} ${y}C${a} ${y - 28} ${b} ${y - 28} ${b} ${y}`, middle: { x: Math.round((a + b) / 2), y: y - 20 } };
+  return [a, y, a, y - 28, b, y - 28, b, y];
 }
 
-/** Calls a second in few digits. */
+/** The line as a path of SVG. */
+export const path = ({ points: [x1, y1, ax, ay, bx, by, x2, y2] }: Line) => `M${x1} ${y1}C${ax} ${ay} ${bx} ${by} ${x2} ${y2}`;
+
+/** Where one is after a share of the way. */
+export function along({ points: [x1, y1, ax, ay, bx, by, x2, y2] }: Line, share: number): Point {
+  const rest = 1 - share;
+  const [a, b, c, d] = [rest ** 3, 3 * rest ** 2 * share, 3 * rest * share ** 2, share ** 3];
+  return { x: Math.round(a * x1 + b * ax + c * bx + d * x2), y: Math.round(a * y1 + b * ay + c * by + d * y2) };
+}
+
+export interface Writing extends Point {
+  text: string;
+}
+
+const TRIED = [0.5, 0.36, 0.64, 0.24, 0.76];
+/** Pixels of a letter and of a line of text. */
+const LETTER = 5.6;
+const HIGH = 13;
+
+/**
+ * What is written on lines, and where: failures first, then the busiest, each where nothing else is written. What finds no
+ * room is left out, unless it failed.
+ */
+export function writings(lines: readonly Line[], label: Label, seconds: number, most: number): Map<string, Writing> {
+  const rank = { failing: 0, touched: 1, fine: 2 };
+  const sorted = [...lines].sort((a, b) => rank[a.state] - rank[b.state] || b.edge.count - a.edge.count || (a.id < b.id ? -1 : 1));
+  const made = new Map<string, Writing>();
+  const clear = (at: Point, text: string) =>
+    [...made.values()].every((other) => Math.abs(other.y - at.y) >= HIGH || Math.abs(other.x - at.x) >= ((other.text.length + text.length) * LETTER) / 2);
+  for (const line of sorted) {
+    const text = written(line.edge, label, seconds);
+    if (!text || (made.size >= most && line.state !== "failing")) continue;
+    const free = TRIED.map((share) => along(line, share)).find((at) => clear(at, text));
+    if (free || line.state === "failing") made.set(line.id, { ...(free ?? along(line, 0.5)), text });
+  }
+  return made;
+}
+
+/** Calls a second in few digits; all of them where nobody says over which time they came. */
 export function rate(count: number, seconds: number): string {
-  const perSecond = count / Math.max(seconds, 1e-9);
+  if (!seconds) return Math.round(count).toLocaleString("en");
+  const perSecond = count / seconds;
   if (perSecond >= 10) return `${Math.round(perSecond).toLocaleString("en")}/s`;
   if (perSecond >= 0.1) return `${perSecond.toFixed(1)}/s`;
   return `${(perSecond * 60).toPrecision(1)}/min`;
@@ -98,11 +145,11 @@ export function failing({ count = 0, errors = 0 }: { count?: number; errors?: nu
 /** What stands on a line. */
 export function written(edge: MapEdge, label: Label, seconds: number): string {
   const said = label === "calls" ? rate(edge.count, seconds) : label === "none" ? "" : duration(edge[`${label}_us`]);
-  return [said === "–" ? "" : said, failing(edge)].filter(Boolean).join(" · ");
+  return [said === "–" ? "" : said, state(edge) === "fine" ? "" : failing(edge)].filter(Boolean).join(" · ");
 }
 
 /** Name for a person; a namespace only where there is one. */
-export const named = ({ name, namespace, id }: MapNode) => (namespace ? `${name || id}.${namespace}` : name || id);
+export const named = ({ name, namespace, role, id }: MapNode) => (namespace && name ? `${name}.${namespace}` : name || role || id);
 
 /** The middle of a long name says least. */
 export const shortened = (name: string, most: number) => (name.length <= most ? name : `${name.slice(0, Math.ceil(most / 2))}…${name.slice(name.length - Math.floor(most / 2) + 1)}`);

@@ -1,6 +1,6 @@
 /** The map as a file: SVG for documents, Mermaid for texts. Pure. */
 import { inert } from "../format";
-import { type Label, type Line, failing, named, rate, shortened, state, written } from "./edges";
+import { type Label, type Line, failing, named, path, rate, shortened, state, writings, written } from "./edges";
 import { BOX, extent, type Places } from "./layout";
 import type { MapNode, ServiceMap } from "./types";
 
@@ -16,31 +16,33 @@ export function asSvg(nodes: readonly MapNode[], lines: readonly Line[], places:
   const arrows = Object.entries(INK).map(
     ([name, ink]) => `<marker id="${name}" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z" fill="${ink}"/></marker>`,
   );
-  const drawn = lines.map(({ edge, path, middle, width: thick, state: how }) => {
-    const said = written(edge, label, seconds);
-    const text = said && `<text x="${middle.x}" y="${middle.y - 3}" text-anchor="middle" font-size="10" fill="${INK[how]}" stroke="#ffffff" stroke-width="3" paint-order="stroke">${xml(said)}</text>`;
-    return `<path d="${path}" fill="none" stroke="${INK[how]}" stroke-width="${thick.toFixed(1)}" stroke-opacity="0.8" marker-end="url(#${how})"/>${text}`;
+  const drawn = lines.map((line) => `<path d="${path(line)}" fill="none" stroke="${INK[line.state]}" stroke-width="${line.width.toFixed(1)}" stroke-opacity="0.8" marker-end="url(#${line.state})"/>`);
+  const words = writings(lines, label, seconds, lines.length);
+  const said = lines.flatMap((line) => {
+    const at = words.get(line.id);
+    if (!at) return [];
+    return `<text x="${at.x}" y="${at.y - 3}" text-anchor="middle" font-size="10" fill="${INK[line.state]}" stroke="#ffffff" stroke-width="3" paint-order="stroke">${xml(at.text)}</text>`;
   });
   const boxes = nodes.filter(({ id }) => places.has(id)).map((node) => {
     const at = places.get(node.id)!;
     const [left, top] = [at.x + 10, at.y];
     return (
       `<rect x="${at.x}" y="${at.y}" width="${BOX.width}" height="${BOX.height}" rx="7" fill="#ffffff" stroke="${state(node) === "fine" ? "#a9b4be" : INK[state(node)]}"/>` +
-      `<text x="${left}" y="${top + 17}" font-size="12.5" font-weight="600" fill="#14202b">${xml(shortened(node.name || node.id, 24))}</text>` +
+      `<text x="${left}" y="${top + 17}" font-size="12.5" font-weight="600" fill="#14202b">${xml(shortened(inert(node.name || node.role || node.id), 22))}</text>` +
       `<text x="${left}" y="${top + 32}" font-size="10.5" fill="#52616f">${xml(beneath(node, seconds))}</text>`
     );
   });
   return (
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="${box.join(" ")}" width="${box[2]}" height="${box[3]}" font-family="system-ui, sans-serif">` +
     `<title>Who calls whom</title><defs>${arrows.join("")}</defs><rect x="${box[0]}" y="${box[1]}" width="${box[2]}" height="${box[3]}" fill="#ffffff"/>` +
-    `${drawn.join("")}${boxes.join("")}</svg>\n`
+    `${drawn.join("")}${boxes.join("")}${said.join("")}</svg>\n`
   );
 }
 
 /** What stands below a node's name. */
 export function beneath(node: MapNode, seconds: number): string {
   const calls = node.count ? rate(node.count, seconds) : "";
-  return [node.namespace ? shortened(node.namespace, 14) : node.role && node.role !== "pod" ? node.role : "", calls, failing(node)].filter(Boolean).join(" · ");
+  return [node.namespace ? shortened(inert(node.namespace), 14) : node.role && node.role !== "pod" ? node.role : "", calls, state(node) === "fine" ? "" : failing(node)].filter(Boolean).join(" · ");
 }
 
 const quoted = (text: string) => inert(text).replace(/[^\p{L}\p{N} .,:/()[\]@·✕%+=_-]/gu, (c) => `#${c.codePointAt(0)};`);

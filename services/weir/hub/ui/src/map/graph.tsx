@@ -1,6 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { duration, inert, size } from "../format";
-import { type Label, type Line, failing, named, rate, shortened, state, written } from "./edges";
+import { type Label, type Line, failing, named, path, rate, shortened, state, writings } from "./edges";
 import { beneath } from "./export";
 import { BOX, extent, type Places, towards } from "./layout";
 import type { MapEdge, MapNode } from "./types";
@@ -33,14 +33,9 @@ export function Graph({ nodes, lines, places, label, seconds, onNode, onEdge }: 
   const shown = near && places.has(near) ? near : undefined;
   const current = shown ?? nodes.find(({ id }) => places.has(id))?.id;
 
-  const still = useMemo(
-    () => (
-      <>
-        <Lines lines={lines} label={label} seconds={seconds} onEnter={setEdge} onClick={(line) => pan.moved() || onEdge(line.edge)} />
-      </>
-    ),
-    [lines, label, seconds, onEdge],
-  );
+  const click = (line: Line) => pan.moved() || onEdge(line.edge);
+  // Pointing at something must not draw four hundred lines anew.
+  const still = useMemo(() => <Lines lines={lines} label={label} seconds={seconds} onEnter={setEdge} onClick={click} />, [lines, label, seconds, onEdge]);
   const walk = (event: KeyboardEvent, id: string) => {
     const way = ARROWS[event.key];
     if (way) {
@@ -59,6 +54,7 @@ export function Graph({ nodes, lines, places, label, seconds, onNode, onEdge }: 
   const neighbours = new Set(linked.flatMap((line) => [line.edge.src, line.edge.dst]));
   return (
     <div class="graph">
+      <div class="canvas">
       <svg ref={outer} class={`drawing${shown ? " near" : ""}`} role="group" aria-label="Map of calls; arrow keys walk, Enter lists the calls" onPointerLeave={() => (setNear(undefined), setEdge(undefined))}>
         <defs>
           {["fine", "touched", "failing"].map((name) => (
@@ -71,7 +67,7 @@ export function Graph({ nodes, lines, places, label, seconds, onNode, onEdge }: 
           <g class="lines-still">{still}</g>
           {(linked.length > 0 || pointed) && (
             <g class="lines-near">
-              <Lines lines={linked.length ? linked : [pointed!]} label={label === "none" ? "calls" : label} seconds={seconds} onEnter={setEdge} onClick={(line) => pan.moved() || onEdge(line.edge)} reached />
+              <Lines lines={linked.length ? linked : [pointed!]} label={label === "none" ? "calls" : label} seconds={seconds} onEnter={setEdge} onClick={click} reached />
             </g>
           )}
           {nodes.map((node, at) => {
@@ -94,7 +90,7 @@ export function Graph({ nodes, lines, places, label, seconds, onNode, onEdge }: 
                 >
                   <rect width={BOX.width} height={BOX.height} rx="7" />
                   <text class="name" x="10" y="17">
-                    {inert(shortened(node.name || node.id, 24))}
+                    {shortened(inert(node.name || node.role || node.id), 22)}
                   </text>
                   <text class="under" x="10" y="32">
                     {inert(beneath(node, seconds))}
@@ -114,6 +110,7 @@ export function Graph({ nodes, lines, places, label, seconds, onNode, onEdge }: 
         </button>
         <button onClick={() => pan.fit()}>All</button>
       </div>
+      </div>
       <Facts node={shown ? byId.get(shown) : undefined} line={pointed} byId={byId} seconds={seconds} />
     </div>
   );
@@ -130,8 +127,7 @@ interface LinesProps {
 }
 
 function Lines({ lines, label, seconds, onEnter, onClick, reached }: LinesProps) {
-  const busiest = [...lines].sort((a, b) => b.edge.count - a.edge.count).slice(0, WRITTEN);
-  const worded = new Set(reached ? lines : [...busiest, ...lines.filter((line) => line.state === "failing")]);
+  const words = writings(lines, label, seconds, reached ? lines.length : WRITTEN);
   return (
     <>
       {lines.map((line) => (
@@ -144,15 +140,20 @@ function Lines({ lines, label, seconds, onEnter, onClick, reached }: LinesProps)
           onClick={() => onClick(line)}
           onKeyDown={(event: KeyboardEvent) => event.key === "Enter" && onClick(line)}
         >
-          <path class="hit" d={line.path} />
-          <path class="drawn" d={line.path} stroke-width={line.width} marker-end={`url(#arrow-${line.state})`} />
-          {worded.has(line) && (
-            <text x={line.middle.x} y={line.middle.y - 3}>
-              {written(line.edge, label, seconds)}
-            </text>
-          )}
+          <path class="hit" d={path(line)} />
+          <path class="drawn" d={path(line)} stroke-width={line.width} marker-end={`url(#arrow-${line.state})`} />
         </g>
       ))}
+      {lines.map((line) => {
+        const at = words.get(line.id);
+        return (
+          at && (
+            <text key={line.id} class={line.state} x={at.x} y={at.y - 3}>
+              {at.text}
+            </text>
+          )
+        );
+      })}
     </>
   );
 }

@@ -5,9 +5,12 @@
 
 export const BOX = { width: 184, height: 40 };
 const ROW = BOX.height + 14;
+const TALLEST_ROW = BOX.height + 70;
 /** Between callers and called, and between the columns of those that are called from the same distance. */
 const GAP = 110;
-const NARROW = 26;
+const NARROW = 70;
+/** Of a map, wide to high: what screens are. */
+const ASPECT = 1.8;
 const SWEEPS = 8;
 
 export interface Place {
@@ -45,30 +48,40 @@ function afresh(nodes: readonly string[], calls: readonly Call[]): Places {
   const { to, from } = links(nodes, calls);
   const layers = layered(nodes, to, from);
   order(layers, to, from);
-  const tallest = Math.max(6, Math.ceil(Math.sqrt(nodes.length * 2.9)));
+  const tallest = Math.max(6, Math.ceil(Math.sqrt((nodes.length * (BOX.width + GAP)) / ROW / ASPECT)));
+  const columns = layers.flatMap((layer) => split(layer, tallest));
+  const wide = columns.reduce((sum, { gap }) => sum + BOX.width + gap, 0);
+  const row = Math.min(Math.max(wide / ASPECT / Math.max(...columns.map(({ members }) => members.length)), ROW), TALLEST_ROW);
   const places = new Map<string, Place>();
   let x = 0;
-  for (const layer of layers) {
-    const columns = Math.ceil(layer.length / tallest);
-    for (let column = 0; column < columns; column += 1) {
-      const members = layer.filter((_, at) => at % columns === column);
-      const shift = columns > 1 ? (column % 2) * (ROW / 2) : 0;
-      members.forEach((id, at) => places.set(id, { x, y: (at - (members.length - 1) / 2) * ROW + shift }));
-      x += BOX.width + (column < columns - 1 ? NARROW : GAP);
-    }
+  for (const { members, gap, shift } of columns) {
+    members.forEach((id, at) => places.set(id, { x, y: Math.round((at - (members.length - 1) / 2 + shift) * row) }));
+    x += BOX.width + gap;
   }
-  settle(places, to, from);
+  settle(places, to, from, row);
   return places;
 }
 
-/** How many calls away from those whom nobody calls: each node right of its callers, circles cut where they close. */
+/** A layer that is too tall as several columns, each a little lower than the one before. */
+function split(layer: readonly string[], tallest: number) {
+  const count = Math.ceil(layer.length / tallest);
+  return Array.from({ length: count }, (_, column) => ({
+    members: layer.filter((_, at) => at % count === column),
+    gap: column < count - 1 ? NARROW : GAP,
+    shift: count > 1 ? (column % 2) / 2 : 0,
+  }));
+}
+
+/**
+ * By how many calls away from those whom nobody calls: each node right of all its callers where that stays short, else
+ * right of the nearest of them. Circles are cut where they close.
+ */
 function layered(nodes: readonly string[], to: Links, from: Links): string[][] {
-  const depth = new Map<string, number>();
   const begin = [...nodes].sort((a, b) => from.get(a)!.length - to.get(a)!.length - (from.get(b)!.length - to.get(b)!.length) || (a < b ? -1 : 1));
-  for (const id of upstreamFirst(begin, to)) {
-    const callers = from.get(id)!.filter((caller) => depth.has(caller));
-    depth.set(id, Math.max(-1, ...callers.map((caller) => depth.get(caller)!)) + 1);
-  }
+  const downstream = upstreamFirst(begin, to);
+  const most = Math.max(5, Math.ceil(1.5 * Math.sqrt((nodes.length * ASPECT * ROW) / (BOX.width + GAP))) + 1);
+  const far = depths(downstream, from, Math.max);
+  const depth = Math.max(...far.values()) < most ? far : depths(downstream, from, Math.min);
   // Whom nobody calls stands beside the nearest of those it calls.
   for (const id of nodes) {
     if (!from.get(id)!.length && to.get(id)!.length) depth.set(id, Math.max(Math.min(...to.get(id)!.map((called) => depth.get(called)!)) - 1, 0));
@@ -76,6 +89,15 @@ function layered(nodes: readonly string[], to: Links, from: Links): string[][] {
   const layers: string[][] = [];
   for (const id of nodes) (layers[depth.get(id)!] ??= []).push(id);
   return layers.filter(Boolean);
+}
+
+function depths(downstream: readonly string[], from: Links, choose: (...values: number[]) => number): Map<string, number> {
+  const depth = new Map<string, number>();
+  for (const id of downstream) {
+    const callers = from.get(id)!.filter((caller) => depth.has(caller)).map((caller) => depth.get(caller)!);
+    depth.set(id, callers.length ? choose(...callers) + 1 : 0);
+  }
+  return depth;
 }
 
 /** Topological as far as there are no circles: the reverse of the order in which a depth-first walk leaves the nodes. */
@@ -120,7 +142,7 @@ function mean(ids: readonly string[], height: ReadonlyMap<string, number>): numb
 }
 
 /** Moves nodes towards those they are linked with, as far as their neighbours in the column leave room. */
-function settle(places: Map<string, Place>, to: Links, from: Links): void {
+function settle(places: Map<string, Place>, to: Links, from: Links, row: number): void {
   const columns = [...columnsOf(places).values()];
   for (const column of columns) column.sort((a, b) => places.get(a)!.y - places.get(b)!.y);
   for (let round = 0; round < SWEEPS; round += 1) {
@@ -129,8 +151,8 @@ function settle(places: Map<string, Place>, to: Links, from: Links): void {
         const linked = [...to.get(id)!, ...from.get(id)!].map((other) => places.get(other)!.y);
         if (!linked.length) return;
         const wanted = linked.reduce((sum, y) => sum + y, 0) / linked.length;
-        const lowest = at ? places.get(column[at - 1]!)!.y + ROW : -Infinity;
-        const highest = at < column.length - 1 ? places.get(column[at + 1]!)!.y - ROW : Infinity;
+        const lowest = at ? places.get(column[at - 1]!)!.y + row : -Infinity;
+        const highest = at < column.length - 1 ? places.get(column[at + 1]!)!.y - row : Infinity;
         const { x, y } = places.get(id)!;
         places.set(id, { x, y: Math.round(Math.min(Math.max((wanted + y) / 2, lowest), Math.max(highest, lowest))) });
       });

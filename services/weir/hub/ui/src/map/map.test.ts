@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
-import { failing, lines, rate, shortened, state, width, written } from "./edges";
+import { failing, lines, path, rate, shortened, state, width, writings, written } from "./edges";
 import { asMermaid, asSvg } from "./export";
 import { nodeFilter } from "./filters";
 import { arranged, BOX, type Call, extent, type Places, towards } from "./layout";
+import { fitted, inSight, revealing, zoomed } from "./pan";
 import type { MapNode } from "./types";
 
 const shop: Call[] = [["web", "cart"], ["web", "pay"], ["cart", "stock"], ["pay", "bank"], ["stock", "cart"], ["pay", "pay"]];
@@ -18,7 +19,12 @@ function many(count: number, calls: number): { nodes: string[]; calls: Call[] } 
   let seed = 7;
   const random = (below: number) => (seed = (seed * 48_271) % 2_147_483_647) % below;
   const nodes = Array.from({ length: count }, (_, at) => `s${String(at).padStart(3, "0")}`);
-  return { nodes, calls: Array.from({ length: calls }, () => [nodes[random(count)]!, nodes[random(count)]!]) };
+  const pairs = new Map<string, Call>();
+  while (pairs.size < calls) {
+    const call: Call = [nodes[random(count)]!, nodes[random(count)]!];
+    pairs.set(call.join(), call);
+  }
+  return { nodes, calls: [...pairs.values()] };
 }
 
 test("callers stand left of whom they call, and boxes never overlap", () => {
@@ -76,17 +82,28 @@ test("lines run between boxes, thicker with more calls", () => {
   const places = arranged(names, shop);
   const drawn = lines([...shop.map(([src, dst], n) => ({ src, dst, count: 10 ** n })), { src: "web", dst: "gone", count: 1 }], places, 10);
   expect(drawn.length).toBe(shop.length);
-  expect(drawn.every(({ path }) => !path.includes("NaN"))).toBe(true);
+  expect(drawn.every((line) => !path(line).includes("NaN"))).toBe(true);
   const widths = drawn.map((line) => line.width);
   expect([...widths].sort((a, b) => a - b)).toEqual(widths);
   expect([width(0), width(1e9)]).toEqual([1.2, 8]);
 });
 
+test("what is written on lines does not cover other writing, and failures are always written", () => {
+  const { nodes, calls } = many(40, 200);
+  const edges = calls.map(([src, dst], at) => ({ src, dst, count: 100, errors: at % 10 ? 0 : 50, p95_us: 1000 }));
+  const drawn = lines(edges, arranged(nodes, calls), 60);
+  const made = writings(drawn, "p95", 60, 30);
+  const fine = drawn.filter((line) => line.state === "fine" && made.has(line.id)).map((line) => made.get(line.id)!);
+  expect(drawn.every((line) => line.state === "fine" || made.has(line.id))).toBe(true);
+  expect(fine.every((a, at) => fine.slice(at + 1).every((b) => Math.abs(a.y - b.y) > 10 || Math.abs(a.x - b.x) > 20))).toBe(true);
+  expect(writings(drawn, "none", 60, 30).size).toBe(drawn.filter((line) => line.state !== "fine").length);
+});
+
 test("failures have a sign that needs no colour", () => {
   expect([failing({ count: 100, errors: 0 }), failing({ count: 100, errors: 3 }), failing({ count: 1e6, errors: 3 })]).toEqual(["", "✕ 3 %", "✕ <0.1 %"]);
-  expect([state({ count: 100, errors: 0 }), state({ count: 100, errors: 3 }), state({ count: 100, errors: 5 })]).toEqual(["fine", "touched", "failing"]);
+  expect([state({ count: 1000, errors: 9 }), state({ count: 100, errors: 3 }), state({ count: 100, errors: 5 })]).toEqual(["fine", "touched", "failing"]);
   expect(written({ src: "a", dst: "b", count: 600, errors: 60, p95_us: 4200 }, "p95", 60)).toBe("4.2 ms · ✕ 10 %");
-  expect([rate(12_345, 1), rate(30, 60), rate(1, 60), rate(5, 0)]).toEqual(["12,345/s", "0.5/s", "1/min", expect.stringMatching(/\/s$/)]);
+  expect([rate(12_345, 1), rate(30, 60), rate(1, 60), rate(1234, 0)]).toEqual(["12,345/s", "0.5/s", "1/min", "1,234"]);
 });
 
 test("long names keep both ends", () => {
@@ -110,10 +127,26 @@ test("exports hold hostile names as text", () => {
 });
 
 test("a node is told by its group's names", () => {
-  const node = { id: "shop/pay", name: "pay", namespace: "shop" };
+  const node = { id: "service:shop/pay", name: "pay", namespace: "shop", role: "service" };
   expect(nodeFilter("service", node)).toBe('src.service.name == "pay" && src.namespace == "shop" || dst.service.name == "pay" && dst.namespace == "shop"');
-  expect(nodeFilter("namespace", { id: "shop", name: "shop" })).toBe('"shop" in namespaces');
-  expect(nodeFilter("node", { id: "n1", name: "n1" })).toBe('src.node == "n1" || dst.node == "n1"');
-  expect(nodeFilter("workload", { id: "x", name: "deployment/x" })).toBe('src.workload == "deployment/x" || dst.workload == "deployment/x"');
-  expect(nodeFilter("pod", { id: "x", name: "x", filter: "given" })).toBe("given");
+  expect(nodeFilter("service", { id: "x", name: "10.0.0.1", role: "outside" })).toContain('dst.service.name == "" && dst.workload == "" && dst.name == "" && dst.ip == "10.0.0.1" && dst.namespace == ""');
+  expect(nodeFilter("namespace", { id: "shop", name: "shop" })).toBe('src.namespace == "shop" || dst.namespace == "shop"');
+  expect(nodeFilter("node", { id: "outside:/", name: "", role: "outside" })).toBe('src.node == "" && src.role == "outside" || dst.node == "" && dst.role == "outside"');
+  expect(nodeFilter("workload", { id: "x", name: "deployment/x", namespace: "a", role: "pod" })).toContain('src.workload == "deployment/x" && src.namespace == "a" ||');
+  expect(nodeFilter("pod", { id: "x", name: 'a"b', namespace: "", role: "pod" })).toContain('src.name == "a\\"b"');
+});
+
+test("all of a map is fitted into the window, and what one points at stays under the pointer", () => {
+  const window = { width: 1000, height: 500 };
+  const box = { x: -100, y: -100, width: 2000, height: 400 };
+  const sight = fitted(box, window);
+  expect(inSight(sight, box, window)).toBe(true);
+  const at = { x: 300, y: 200 };
+  const closer = zoomed(sight, 2, at);
+  expect((at.x - closer.x) / closer.scale).toBeCloseTo((at.x - sight.x) / sight.scale);
+  expect(zoomed(sight, 1e9, at).scale).toBe(3);
+  const far = { x: 5000, y: 0, width: 10, height: 10 };
+  expect(inSight(revealing(sight, far, window), far, window)).toBe(true);
+  expect(revealing(sight, box, window)).toBe(sight);
+  expect(fitted(box, { width: 300, height: 500 }).scale).toBe(0.45);
 });

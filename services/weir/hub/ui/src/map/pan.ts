@@ -15,16 +15,16 @@ export interface Box {
 
 const [SMALLEST, LARGEST] = [0.1, 3];
 const MARGIN = 28;
+/** Smaller than this nothing can be read: a small window shows a part. */
+const READABLE = 0.45;
+const NARROW = 600;
 
 /** All of a box in the middle of a window, no larger than life. */
 export function fitted(box: Box, window: { width: number; height: number }): Sight {
   const fits = Math.min((window.width - 2 * MARGIN) / box.width, (window.height - 2 * MARGIN) / box.height, 1);
-  const scale = Math.max(fits, SMALLEST);
-  return {
-    scale,
-    x: window.width / 2 - (box.x + box.width / 2) * scale,
-    y: window.height / 2 - (box.y + box.height / 2) * scale,
-  };
+  const scale = Math.max(fits, window.width < NARROW ? READABLE : SMALLEST);
+  const x = scale > fits && box.width * scale > window.width ? MARGIN - box.x * scale : window.width / 2 - (box.x + box.width / 2) * scale;
+  return { scale, x, y: window.height / 2 - (box.y + box.height / 2) * scale };
 }
 
 /** Closer or farther, with what is under a point staying there. */

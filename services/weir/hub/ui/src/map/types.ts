@@ -12,8 +12,6 @@ export interface MapNode {
   count?: number;
   errors?: number;
   p95_us?: number;
-  /** Selects its calls, where the hub says so. */
-  filter?: string;
 }
 
 export interface MapEdge {
@@ -32,6 +30,7 @@ export interface MapEdge {
 
 export interface ServiceMap {
   group?: string;
+  /** 0: everything that is kept. */
   since_ns?: number;
   until_ns?: number;
   nodes: MapNode[];

@@ -34,7 +34,7 @@ export default function MapView({ filter, since, until, onFilter }: Props) {
   const [table, setTable] = useState(false);
   const { map, trouble } = useMap(group, filter, since || span, until, () => !since && !until && setSpan(""));
   const [places, tidy] = usePlaces(group, map);
-  const seconds = Math.max(((map?.until_ns ?? 0) - (map?.since_ns ?? 0)) / 1e9, 1);
+  const seconds = map?.since_ns && map.until_ns ? Math.max((map.until_ns - map.since_ns) / 1e9, 1) : 0;
   const lines = useMemo(() => linesOf(map?.edges ?? [], places, seconds), [map, places, seconds]);
   const onEdge = useCallback((edge: MapEdge) => edge.filter && onFilter(edge.filter), [onFilter]);
   const onNode = useCallback((node: MapNode) => onFilter(nodeFilter(group, node)), [group, onFilter]);
