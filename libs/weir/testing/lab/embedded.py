@@ -27,6 +27,7 @@ from weir.filter.service import FilterService
 from weir.filter.settings import FilterSettings
 from weir.model.control import Control, EndpointRecord
 from weir.model.counts import Counts
+from weir.runtime.clock import Clock, SystemClock
 from weir.runtime.service import Context, Service
 from weir.testing.lab.seen import Told, keep
 from weir.testing.lab.steps import in_namespaces, inside
@@ -46,12 +47,13 @@ def stamp(records: Sequence[EndpointRecord], after: int) -> list[Record]:
 
 
 class Embedded:
-    def __init__(self, nodes: Mapping[str, Namespace], **capture: Any) -> None:
+    def __init__(self, nodes: Mapping[str, Namespace], *, clock: Clock | None = None, **capture: Any) -> None:
+        """`clock`: of filter and decode; `capture`: settings."""
         self.bus = MemoryBus(shards=SHARDS)
         self.told: Told = {}
         self.counts = Counts()
         """Of all stages, once the process has ended."""
-        self.context = Context(bus=self.bus, embedded=True)
+        self.context = Context(bus=self.bus, embedded=True, clock=clock or SystemClock())
         """Of filter and decode."""
         self.captures: dict[str, Context] = {}
         self._settings = CaptureSettings(**(CAPTURE | capture))
