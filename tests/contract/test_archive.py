@@ -23,7 +23,7 @@ from weir.archive.place import place_of
 from weir.errors import ArchiveError
 from weir.query.match import predicate
 from weir.query.row import row_of
-from weir.query.structured import Query, QueryError, cursor_of, position_of
+from weir.query.structured import ORDERS, Order, Query, QueryError, cursor_of, position_of
 
 HOUR = 3600 * 10**9
 BASE = 1_700_000_000 * 10**9 // HOUR * HOUR
@@ -231,6 +231,75 @@ async def test_groups_by_whole_entries_count_each_once(archive: Archive) -> None
     assert (group.key, group.entries) == (("n3",), 1)
 
 
+@pytest.mark.parametrize("limit", [1, 3, 50])
+async def test_every_order_is_paged_through_and_each_entry_comes_once(archive: Archive, limit: int) -> None:
+    chance = random.Random(5)
+    for copy in range(3):
+        await archive.insert([
+            entry(f"e{n:02}", BASE + n // 2 * 1000 + copy, version=copy % 2 + 1, elapsed_time=n * 7 % 10 * 100 + copy,
+                  ok=chance.choice([True, False, None]))
+            for n in range(40)
+        ])
+    kept = (await archive.query(Query(limit=1000))).entries
+    by_time = [(one["timestamp"], one["id"]) for one in kept]
+
+    async def order(name: Order) -> list[dict[str, Any]]:
+        found = await every_page(archive, Query(order=name, limit=limit))
+        assert sorted(ids(found)) == sorted(ids(kept))
+        return found
+
+    assert [(one["timestamp"], one["id"]) for one in await order("oldest")] == sorted(by_time)
+    slowest = [(one["elapsed_time"], one["timestamp"], one["id"]) for one in await order("slowest")]
+    assert slowest == sorted(slowest, reverse=True)
+    failed = [(one["ok"] is False, one["timestamp"], one["id"]) for one in await order("failed")]
+    assert failed == sorted(failed, reverse=True)
+    assert failed[0][0]
+    assert not failed[-1][0]
+
+
+async def test_orders_keep_to_conditions(archive: Archive) -> None:
+    await archive.insert([
+        entry(f"e{n}", BASE + n, elapsed_time=100 - n, status_code=200 + n % 2, ok=n % 3 > 0) for n in range(12)
+    ])
+    query = Query(since_ns=BASE + 2, until_ns=BASE + 9, filter="status_code == 201", limit=2)
+
+    async def found(order: Order) -> list[str]:
+        return ids(await every_page(archive, msgspec.structs.replace(query, order=order)))
+
+    assert await found("newest") == ["e7", "e5", "e3"]
+    assert await found("oldest") == await found("slowest") == ["e3", "e5", "e7"]
+    assert await found("failed") == ["e3", "e7", "e5"]
+
+
+async def test_a_cursor_belongs_to_its_order(archive: Archive) -> None:
+    await archive.insert([entry(f"e{n}", BASE + n) for n in range(3)])
+    for order in ORDERS:
+        page = await archive.query(Query(order=order, limit=1))
+        for other in ORDERS:
+            if other != order:
+                with pytest.raises(QueryError):
+                    await archive.query(Query(order=other, limit=1, cursor=page.next))
+
+
+async def test_values_of_fields_are_counted(archive: Archive) -> None:
+    await archive.insert([
+        entry(f"e{n}", BASE + n, status_code=200 + n % 3 % 2, src={"namespace": "shop", "labels": {"app": "a"}},
+              dns_questions=["a.b", "c"] if n % 2 else [], request={"headers": {"host": "x" * 1000, "b": "1"}})
+        for n in range(9)
+    ])
+    assert await archive.values(Query(), "status_code") == [(200, 6), (201, 3)]
+    assert await archive.values(Query(until_ns=BASE + 2), "status_code") == [(200, 1), (201, 1)]
+    assert await archive.values(Query(), "src.namespace") == [("shop", 9)]
+    assert await archive.values(Query(), "dns_questions") == [("a.b", 4), ("c", 4)]
+    assert await archive.values(Query(), "request.headers") == [("b", 9), ("host", 9)]
+    assert await archive.values(Query(), "request.headers[\"host\"]") == [("x" * 512, 9)]
+    assert await archive.values(Query(), "namespaces") == [("shop", 9)]
+    assert await archive.values(Query(filter="status_code == 1"), "status_code") == []
+    for name in ("timestamp", "sample_rate", "nonsense"):
+        with pytest.raises(QueryError):
+            await archive.values(Query(), name)
+
+
 @pytest.mark.parametrize("first", [0, 1])
 async def test_of_two_vantages_the_earlier_copy_stays(archive: Archive, first: int) -> None:
     copies = [entry("x", BASE + 5_000, node_name="a"), entry("x", BASE + 9_000, node_name="b")]
@@ -329,7 +398,7 @@ async def test_odd_maps_are_kept(archive: Archive) -> None:
 
 
 async def test_unknown_groups_are_refused(archive: Archive) -> None:
-    with pytest.raises(QueryError, match="cannot be grouped"):
+    with pytest.raises(QueryError, match=r"no value|cannot be grouped"):
         await archive.statistics(Query(), group_by=["entry; DROP TABLE entries"])
 
 

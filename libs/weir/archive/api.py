@@ -21,6 +21,12 @@ from weir.query.structured import Query
 MAX_GROUPS = 10_000
 """Groups in one answer: the largest ones."""
 
+VALUES_OF = 20_000
+"""Entries, the newest ones, that `values` looks at."""
+
+MAX_VALUES = 5000
+"""Values in one answer: the most frequent ones."""
+
 PAGE_BYTES = 32 << 20
 """A page ends early when its entries are this large: one entry may be megabytes, and a page is held in memory."""
 
@@ -31,7 +37,7 @@ class ArchiveAway(ArchiveError):
 
 class Page(msgspec.Struct, frozen=True):
     entries: list[EntryMap]
-    """Newest first; of one time by id, descending."""
+    """In the query's order; of one time by id."""
     next: str = ""
     """Cursor of the next page; empty when there is none. Entries that arrive meanwhile do not shift it."""
 
@@ -85,6 +91,11 @@ class Archive(Protocol):
         """`group_by` holds names or expressions of the filter language (`weir.query.group`); QueryError for others.
 
         Groups by time bucket, then by size, the largest first; at most `limit` for all. No entries: no groups."""
+        ...
+
+    async def values(self, query: Query, name: str) -> list[tuple[Key, int]]:
+        """Values of a field among the newest `VALUES_OF` entries that match, the most frequent first: of a list its
+        items, of a map its keys. Rough where an entry has several copies. QueryError if it has no values to list."""
         ...
 
     async def count(self, query: Query) -> int:

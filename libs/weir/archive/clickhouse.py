@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from weir.archive import questions
-from weir.archive.api import PAGE_BYTES, ArchiveAway, Page, Statistics, Trimmed
+from weir.archive.api import MAX_VALUES, PAGE_BYTES, VALUES_OF, ArchiveAway, Page, Statistics, Trimmed
 from weir.archive.codec import decode_entry
 from weir.archive.columns import FORMAT, NAMES, packed
 from weir.archive.place import Place
@@ -19,7 +19,7 @@ from weir.archive.questions import Question
 from weir.archive.schema import migrate
 from weir.errors import ArchiveError
 from weir.model.entry import EntryMap
-from weir.query.group import groupings
+from weir.query.group import Key, groupings, values_of
 from weir.query.row import WEIGHT_UNIT, clean
 from weir.query.structured import Position, Query, cursor_of, position_of
 
@@ -34,6 +34,8 @@ INSERTING = {"max_partitions_per_insert_block": 0, "optimize_on_insert": 0}
 parts are merged: to look for them in every insert as well costs a fifth of it."""
 SLACK = 16
 """Candidates beyond a page's size, for copies among them."""
+NEAR_NS = 3600 * 10**9
+"""Candidates closer together than this are looked for in their time range."""
 PARTS = "system.parts WHERE active AND database = {database:String} AND table = 'entries'"
 
 T = TypeVar("T")
@@ -74,39 +76,46 @@ class ClickHouseArchive:
         )
 
     async def query(self, query: Query) -> Page:
-        before = position_of(query.cursor) if query.cursor else None
-        found: list[tuple[Position, EntryMap]] = []
-        best: dict[str, Copy] = {}
-        room = self.page_bytes
-        more = False
-        while not more and len(found) <= query.limit:
-            size = query.limit + 1 - len(found) + SLACK
-            rows = await self._ask(questions.candidates(self._table, query, before, size))
-            taken = _fitting(rows, room)
-            room -= sum(row[-1] for row in taken)
-            await self._learn(best, [row[1] for row in taken])
-            for rank in dict.fromkeys(tuple(row[:-1]) for row in taken):
-                copy = best.get(rank[1])
-                if copy is not None and copy[:-1] == rank:
-                    found.append((Position(rank[0], rank[1]), decode_entry(copy[-1])))
-            if len(rows) < size and len(taken) == len(rows):
+        before = position_of(query.cursor, query.order) if query.cursor else None
+        walk = _Walk(query, self.page_bytes)
+        for failed in _parts(query, before):
+            await self._walk(walk, before, failed)
+            before = None
+            if walk.full:
                 break
-            before = Position(taken[-1][0], taken[-1][1])
-            more = bool(found) and len(taken) < len(rows)
-        page = found[: query.limit]
-        more = more or len(found) > query.limit
-        return Page([entry for _, entry in page], cursor_of(page[-1][0]) if more else "")
+        return walk.page()
 
-    async def _learn(self, best: dict[str, Copy], ids: Sequence[str]) -> None:
+    async def _walk(self, walk: _Walk, before: Position | None, failed: bool | None) -> None:
+        """Gather the best copies of what one part of the order has, until the page is full or the part is through."""
+        while not walk.full:
+            size = walk.query.limit + 1 - len(walk.found) + SLACK
+            rows = await self._ask(questions.candidates(self._table, walk.query, before, size, failed=failed))
+            taken = _fitting(rows, walk.room)
+            walk.room -= sum(row[-1] for row in taken)
+            await self._learn(walk.best, taken)
+            for rank in dict.fromkeys(tuple(row[:-1]) for row in taken):
+                walk.add(rank, failed)
+            walk.cut = bool(walk.found) and len(taken) < len(rows)
+            if len(rows) < size and len(taken) == len(rows):
+                return
+            before = walk.position(taken[-1], failed)
+
+    async def _learn(self, best: dict[str, Copy], rows: Sequence[tuple[Any, ...]]) -> None:
         """The best copy of each id that is not known yet."""
-        unknown = [entry_id for entry_id in dict.fromkeys(ids) if entry_id not in best]
+        unknown = {row[1]: row[0] for row in rows if row[1] not in best}
         if unknown:
-            for row in await self._ask(questions.best(self._table, unknown)):
+            # Of the slowest the times lie far apart, and to look at each place is quicker than at all between.
+            times = list(unknown.values()) if max(unknown.values()) - min(unknown.values()) < NEAR_NS else ()
+            for row in await self._ask(questions.best(self._table, list(unknown), times)):
                 best[row[1]] = tuple(row)
 
     async def get(self, entry_id: str) -> EntryMap | None:
         rows = await self._ask(questions.best(self._table, [clean(entry_id)]))
         return decode_entry(rows[0][-1]) if rows else None
+
+    async def values(self, query: Query, name: str) -> list[tuple[Key, int]]:
+        asked = questions.values(self._table, query, values_of(name), VALUES_OF, MAX_VALUES)
+        return [(value, count) for value, count in await self._ask(asked)]
 
     async def statistics(
         self, query: Query, *, group_by: Sequence[str] = (), bucket_ns: int = 0, limit: int = 1000
@@ -235,6 +244,44 @@ class ClickHouseArchive:
         return ArchiveAway(
             f"{self._name} at {self._place}: {said}", hint="is it running, reachable, and is there room on its disk?"
         )
+
+
+class _Walk:
+    """A page that is being gathered."""
+
+    def __init__(self, query: Query, room: int) -> None:
+        self.query = query
+        self.room = room
+        """Bytes of entries that it may still take."""
+        self.found: list[tuple[Position, EntryMap]] = []
+        self.best: dict[str, Copy] = {}
+        self.cut = False
+        """It ended for its size."""
+
+    @property
+    def full(self) -> bool:
+        return self.cut or len(self.found) > self.query.limit
+
+    def position(self, row: Sequence[Any], failed: bool | None) -> Position:
+        lead = row[3] if self.query.order == "slowest" else int(bool(failed))
+        return Position(row[0], row[1], lead)
+
+    def add(self, rank: tuple[Any, ...], failed: bool | None) -> None:
+        """A candidate, if it is the best copy of its entry."""
+        copy = self.best.get(rank[1])
+        if copy is not None and copy[:-1] == rank:
+            self.found.append((self.position(rank, failed), decode_entry(copy[-1])))
+
+    def page(self) -> Page:
+        shown = self.found[: self.query.limit]
+        return Page([entry for _, entry in shown], cursor_of(shown[-1][0], self.query.order) if self.full else "")
+
+
+def _parts(query: Query, before: Position | None) -> tuple[bool | None, ...]:
+    """Parts of the query's order that follow one another: what failed and what did not, or all in one."""
+    if query.order != "failed":
+        return (None,)
+    return (True, False) if before is None or before.lead else (False,)
 
 
 def _fitting(rows: Sequence[tuple[Any, ...]], room: int) -> Sequence[tuple[Any, ...]]:

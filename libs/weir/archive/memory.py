@@ -6,18 +6,20 @@ Entries are held as MessagePack beside their row: a third of what Python's dicts
 from __future__ import annotations
 
 import asyncio
-from bisect import bisect_left, insort
+import heapq
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
 
-from weir.archive.api import PAGE_BYTES, Page, Statistics, Trimmed
+from weir.archive.api import MAX_VALUES, PAGE_BYTES, VALUES_OF, Page, Statistics, Trimmed
 from weir.archive.codec import decode_entry, entry_json
-from weir.archive.statistics import Summing
+from weir.archive.statistics import Summing, key_order
 from weir.model.entry import EntryMap
-from weir.query.group import groupings
+from weir.query.group import Key, groupings, values_of
 from weir.query.match import entry_predicate, predicate
-from weir.query.row import Row, clean, row_of
+from weir.query.row import OK_NO, Row, clean, row_of
 from weir.query.structured import Position, Query, cursor_of, position_of
 
 DEFAULT_ENTRIES = 100_000
@@ -103,10 +105,12 @@ class MemoryArchive:
             self._dropped(count)
         return Trimmed(count, freed)
 
-    async def _matching(self, query: Query) -> AsyncIterator[_Kept]:
-        """Newest first; lets the loop run between slices and finds its place again by key, whatever came or went."""
-        wanted = _wanted(query)
-        top = position_of(query.cursor) if query.cursor else None
+    async def _matching(
+        self, query: Query, top: Position | None = None, *, failed: bool | None = None
+    ) -> AsyncIterator[_Kept]:
+        """Newest first, `failed` or others alone where that is asked; lets the loop run between slices and finds its
+        place again by key, whatever came or went."""
+        wanted = _wanted(query, failed)
         before: Order | None = (top.timestamp, top.id) if top else None
         if query.until_ns and (before is None or before[0] >= query.until_ns):
             before = (query.until_ns, "")
@@ -116,24 +120,83 @@ class MemoryArchive:
             for order in reversed(part):
                 if order[0] < query.since_ns:
                     return
-                kept = self._by_id.get(order[1])
-                if kept is not None and kept.row.timestamp == order[0] and wanted(kept):
+                if (kept := self._kept(order)) is not None and wanted(kept):
                     yield kept
             if not part or end <= SLICE:
                 return
             before = part[0]
             await asyncio.sleep(0)
 
+    async def _oldest(self, query: Query, after: Position | None) -> AsyncIterator[_Kept]:
+        """The same the other way round."""
+        wanted = _wanted(query, None)
+        start = bisect_left(self._order, (query.since_ns, ""))
+        if after is not None:
+            start = max(start, bisect_right(self._order, (after.timestamp, after.id)))
+        while part := self._order[start : start + SLICE]:
+            for order in part:
+                if query.until_ns and order[0] >= query.until_ns:
+                    return
+                if (kept := self._kept(order)) is not None and wanted(kept):
+                    yield kept
+            await asyncio.sleep(0)
+            start = bisect_right(self._order, part[-1])
+
+    async def _slowest(self, query: Query, after: Position | None) -> AsyncIterator[_Kept]:
+        behind = (after.lead, after.timestamp, after.id) if after is not None else None
+        keys = [(kept.row.elapsed_time, *kept.order) async for kept in self._matching(query)]
+        for key in heapq.nlargest(query.limit + 1, (key for key in keys if behind is None or key < behind)):
+            if (kept := self._kept(key[1:])) is not None:
+                yield kept
+
+    def _kept(self, order: Order) -> _Kept | None:
+        """What lies at this place, if it still does."""
+        kept = self._by_id.get(order[1])
+        return kept if kept is not None and kept.row.timestamp == order[0] else None
+
+    async def _ordered(self, query: Query) -> AsyncIterator[tuple[_Kept, Position]]:
+        """From the query's cursor on, with their positions."""
+        after = position_of(query.cursor, query.order) if query.cursor else None
+        if query.order != "failed":
+            walks = {"oldest": self._oldest, "slowest": self._slowest}
+            walk = walks[query.order](query, after) if query.order in walks else self._matching(query, after)
+            async for kept in walk:
+                lead = kept.row.elapsed_time if query.order == "slowest" else 0
+                yield kept, Position(kept.row.timestamp, kept.row.id, lead)
+            return
+        if after is None or after.lead:
+            async for kept in self._matching(query, after, failed=True):
+                yield kept, Position(kept.row.timestamp, kept.row.id, 1)
+            after = None
+        async for kept in self._matching(query, after, failed=False):
+            yield kept, Position(kept.row.timestamp, kept.row.id)
+
     async def query(self, query: Query) -> Page:
         found: list[_Kept] = []
+        last = Position(0, "")
         size = 0
-        async for kept in self._matching(query):
+        async for kept, position in self._ordered(query):
             size += len(kept.data)
             if len(found) == query.limit or (found and size > self.page_bytes):
-                last = found[-1].row
-                return Page([decode_entry(one.data) for one in found], cursor_of(Position(last.timestamp, last.id)))
+                return Page([decode_entry(one.data) for one in found], cursor_of(last, query.order))
             found.append(kept)
+            last = position
         return Page([decode_entry(one.data) for one in found])
+
+    async def values(self, query: Query, name: str) -> list[tuple[Key, int]]:
+        of = values_of(name)
+        read, count = of.of_row, 0
+        seen: Counter[Key] = Counter()
+        async for kept in self._matching(query):
+            if read is not None:
+                seen[read(kept.row)] += 1
+            elif of.of_entry is not None:
+                value = of.of_entry(decode_entry(kept.data))
+                seen.update(value if of.many else [value])
+            count += 1
+            if count == VALUES_OF:
+                break
+        return sorted(seen.items(), key=lambda item: (-item[1], key_order(item[0])))[:MAX_VALUES]
 
     async def get(self, entry_id: str) -> EntryMap | None:
         kept = self._by_id.get(clean(entry_id))
@@ -170,9 +233,16 @@ class MemoryArchive:
         self._bytes = 0
 
 
-def _wanted(query: Query) -> Callable[[_Kept], bool]:
+def _wanted(query: Query, failed: bool | None) -> Callable[[_Kept], bool]:
     """By its row first; only what passes is unpacked for what rows do not have."""
-    of_row, of_entry = predicate(query), entry_predicate(query)
+    asked, of_entry = predicate(query), entry_predicate(query)
+    of_row = asked
+    if failed is not None:
+        part = failed
+
+        def of_row(row: Row) -> bool:
+            return (row.ok == OK_NO) is part and asked(row)
+
     if of_entry is None:
         return lambda kept: of_row(kept.row)
     return lambda kept: of_row(kept.row) and of_entry(decode_entry(kept.data))

@@ -43,31 +43,60 @@ class Question(msgspec.Struct, frozen=True):
     parameters: dict[str, Any]
 
 
-def candidates(table: str, query: Query, before: Position | None, limit: int) -> Question:
-    """Rows (ns, id, version, elapsed time, bytes, size) that match, newest first, every copy of an entry one by one."""
+def candidates(
+    table: str, query: Query, before: Position | None, limit: int, *, failed: bool | None = None
+) -> Question:
+    """Rows (ns, id, version, elapsed time, bytes, size) that match, every copy of an entry one by one, in the query's
+    order; `failed` is the part that is asked for where that order has parts, each of them newest first."""
     asked = condition(query)
     parameters = asked.parameters | {"rows": limit}
     where = asked.sql
+    if failed is not None:
+        where += f" AND ok {'=' if failed else '!='} {OK_NO}"
     if before is not None:
-        # The first term says nothing new, but the primary index understands it.
-        where += (
-            " AND timestamp <= fromUnixTimestamp64Nano({before_ns:Int64})"
-            " AND (timestamp, id) < (fromUnixTimestamp64Nano({before_ns:Int64}), {before_id:String})"
-        )
+        where += f" AND {_BEHIND.get(query.order, _OLDER)}"
         parameters |= {"before_ns": before.timestamp, "before_id": before.id}
+        if query.order == "slowest":
+            parameters |= {"before_lead": before.lead}
     return Question(
         f"SELECT {RANK}, entry_size FROM {table} WHERE {where} "
-        "ORDER BY timestamp DESC, id DESC LIMIT {rows:UInt32}",
+        f"ORDER BY {_ORDERS.get(query.order, _NEWEST)} LIMIT {{rows:UInt32}}",
         parameters,
     )
 
 
-def best(table: str, ids: Sequence[str]) -> Question:
-    """The best copy of each id: (ns, id, version, elapsed time, bytes, entry)."""
+# The first term says nothing new, but the primary index understands it.
+_OLDER = (
+    "timestamp <= fromUnixTimestamp64Nano({before_ns:Int64})"
+    " AND (timestamp, id) < (fromUnixTimestamp64Nano({before_ns:Int64}), {before_id:String})"
+)
+_BEHIND = {
+    "oldest": _OLDER.replace("<", ">"),
+    "slowest": "elapsed_time <= {before_lead:UInt64} AND (elapsed_time, timestamp, id) < "
+    "({before_lead:UInt64}, fromUnixTimestamp64Nano({before_ns:Int64}), {before_id:String})",
+}
+_NEWEST = "timestamp DESC, id DESC"
+_ORDERS = {"oldest": "timestamp, id", "slowest": f"elapsed_time DESC, {_NEWEST}"}
+
+
+def best(table: str, ids: Sequence[str], times: Sequence[int] = ()) -> Question:
+    """The best copy of each id: (ns, id, version, elapsed time, bytes, entry). `times` (ns) of any copy of each
+    tell where to look."""
+    where, parameters = "id IN {ids:Array(String)}", {"ids": list(ids)}
+    if times:
+        near = condition(_near(Query(hidden=True, since_ns=max(min(times), 1), until_ns=max(times) + 1)))
+        where, parameters = f"{near.sql} AND {where}", parameters | near.parameters
+    return Question(f"SELECT {RANK}, entry FROM {table} WHERE {where} {BEST} LIMIT 1 BY id", parameters)
+
+
+def values(table: str, query: Query, of: Grouping, scanned: int, limit: int) -> Question:
+    """Values of the newest rows that match, and how often each is there, the most frequent first."""
+    asked = condition(query)
+    value = "arrayJoin(value)" if of.many else "value"
     return Question(
-        f"SELECT {RANK}, entry FROM {table} "
-        f"WHERE id IN {{ids:Array(String)}} {BEST} LIMIT 1 BY id",
-        {"ids": list(ids)},
+        f"SELECT {value} AS one, count() AS times FROM (SELECT {of.sql} AS value FROM {table} WHERE {asked.sql} "
+        f"ORDER BY {_NEWEST} LIMIT {{scanned:UInt32}}) GROUP BY one ORDER BY times DESC, one LIMIT {{limit:UInt32}}",
+        asked.parameters | of.bound | {"scanned": scanned, "limit": limit},
     )
 
 

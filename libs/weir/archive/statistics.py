@@ -55,7 +55,7 @@ class Summing:
 
     def groups(self, limit: int) -> list[Statistics]:
         made = [_statistics(bucket, key, group) for (bucket, key), group in self._groups.items()]
-        made.sort(key=lambda one: (one.since_ns, -one.count, tuple(map(_order, one.key))))
+        made.sort(key=lambda one: (one.since_ns, -one.count, tuple(map(key_order, one.key))))
         return made[:limit]
 
 
@@ -68,7 +68,8 @@ def _reader(grouping: Grouping) -> Callable[[Row, EntryMap | None], Key]:
     return lambda row, entry: of_entry(entry or {})
 
 
-def _order(key: Key) -> tuple[int, str]:
+def key_order(key: Key) -> tuple[int, str]:
+    """Numbers and texts in one order, as ClickHouse has each of them."""
     return (key, "") if isinstance(key, int) else (0, key)
 
 

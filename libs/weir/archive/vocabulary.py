@@ -31,7 +31,7 @@ _CALLS = frozenset({
     "select", "from", "in", "and", "or", "not", "where", "by", "values", "as",
     "count", "sum", "sumIf", "hasAny", "max", "intDiv", "position", "quantilesExactWeightedIf", "toInt64", "toString",
     "toUInt128", "toUnixTimestamp", "toUnixTimestamp64Nano", "fromUnixTimestamp64Nano", "cityHash64", "version",
-    "timezone", "arraySort", "groupUniqArray", "substringUTF8",
+    "timezone", "arraySort", "groupUniqArray", "substringUTF8", "arrayJoin",
     # filters
     "JSONExtract", "JSONExtractString", "JSONExtractInt", "JSONExtractFloat", "JSONExtractBool", "JSONExtractKeys",
     "JSONHas", "Map", "if", "concat", "startsWith", "endsWith", "match", "lengthUTF8", "length", "array", "has",

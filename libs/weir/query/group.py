@@ -18,7 +18,7 @@ from weir.model.entry import EntryMap
 from weir.query.filter import clickhouse, python
 from weir.query.filter.check import typed
 from weir.query.filter.narrow import knows
-from weir.query.filter.tree import BOOL, INT, STRING, FilterError, Kind, Node
+from weir.query.filter.tree import BOOL, INT, STRING, STRINGS, FilterError, Kind, Node
 from weir.query.row import Row
 from weir.query.structured import QueryError
 
@@ -52,7 +52,9 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = False
     """It takes the whole entry; a row does not tell."""
     of_row: Callable[[Row], Key] | None = None
-    of_entry: Callable[[EntryMap], Key] | None = None
+    of_entry: Callable[[EntryMap], Any] | None = None
+    many: bool = False
+    """It stands for a list of keys."""
 
 
 def groupings(names: Sequence[str]) -> tuple[Grouping, ...]:
@@ -69,9 +71,9 @@ def _grouping(name: str, number: int) -> Grouping:
         return Grouping(name=name, sql=column, of_row=_reader(column))
     node = _node(name)
     sql, bound = clickhouse.value(node, prefix=f"g{number}_")
-    if node.type is STRING:
+    if node.type == STRING:
         sql = f"substringUTF8({sql}, 1, {MAX_KEY})"
-    elif node.type is BOOL:
+    elif node.type == BOOL:
         sql = f"toInt64({sql})"
     of_row = python.row_value(node) if knows(node, python.on_rows) else None
     return Grouping(
@@ -81,17 +83,36 @@ def _grouping(name: str, number: int) -> Grouping:
     )
 
 
+def values_of(name: str) -> Grouping:
+    """What a field's values are: keys as of groups; of a list its items, of a map its keys (then `of_entry` gives a
+    list)."""
+    node = _typed(name) if name not in _BY_NAME else None
+    if node is None or node.type.kind not in (Kind.LIST, Kind.MAP) or node.type.item is not Kind.STRING:
+        return groupings((name,))[0]
+    read = python.value(node)
+    keys = Node("keys", STRINGS, (node,)) if node.type.kind is Kind.MAP else node
+    sql, bound = clickhouse.value(keys, prefix="v")
+    return Grouping(
+        name=name, sql=f"arrayMap(s -> substringUTF8(s, 1, {MAX_KEY}), {sql})", bound=bound, whole=True, many=True,
+        of_entry=lambda entry: [one[:MAX_KEY] for one in read(entry)],
+    )
+
+
 def _node(name: str) -> Node:
-    try:
-        node = typed(name)
-    except FilterError as error:
-        raise QueryError(f"entries cannot be grouped by {name!r:.200}: {error.message}", hint=error.hint) from None
+    node = _typed(name)
     if node.type not in (STRING, INT, BOOL):
         hint = "an item of it can: dns_question_types[0]" if node.type.kind is Kind.LIST else (
             'a value of it can: request.headers["user-agent"]' if node.type.kind is Kind.MAP else
             f"for example {', '.join(_COMMON)}")
         raise QueryError(f"entries cannot be grouped by {name!r:.200}, a {node.type}", hint=hint)
     return node
+
+
+def _typed(name: str) -> Node:
+    try:
+        return typed(name)
+    except FilterError as error:
+        raise QueryError(f"entries have no value {name!r:.200}: {error.message}", hint=error.hint) from None
 
 
 def _reader(column: str) -> Callable[[Row], Key]:

@@ -6,8 +6,8 @@ from weir.archive import questions
 from weir.archive.place import place_of
 from weir.archive.schema import RECORD, filled, migrations
 from weir.archive.vocabulary import refused
-from weir.query.group import groupings
-from weir.query.structured import Position, Query
+from weir.query.group import groupings, values_of
+from weir.query.structured import ORDERS, Position, Query
 
 PLACE = place_of("http://h/weir")
 FULL = Query(
@@ -17,7 +17,14 @@ FULL = Query(
 KEYS = groupings(["src_name", "method", "grpc_method", "status_code / 100"])
 OURS = [
     questions.candidates("weir.entries", FULL, Position(1, "a"), 10).sql,
+    *(
+        questions.candidates("weir.entries", Query(order=order), Position(1, "a"), 10, failed=True).sql
+        for order in ORDERS
+    ),
     questions.best("weir.entries", ["a"]).sql,
+    questions.best("weir.entries", ["a"], [1]).sql,
+    questions.values("weir.entries", FULL, values_of("request.headers"), 10, 10).sql,
+    questions.values("weir.entries", FULL, values_of("namespaces"), 10, 10).sql,
     questions.copies("weir.entries", FULL).sql,
     questions.count("weir.entries", FULL, []).sql,
     questions.count("weir.entries", FULL, [1]).sql,

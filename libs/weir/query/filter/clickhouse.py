@@ -150,6 +150,9 @@ class _Writer:
             return f"toInt64(length({self._keys_of(inner)}))"
         return f"toInt64(length({self.write(inner)}))"
 
+    def _keys(self, node: Node) -> str:
+        return self._keys_of(node.args[0])
+
     def _keys_of(self, node: Node) -> str:
         variable: Variable | None = node.value if node.op == "field" else None
         if variable is not None and variable.path:

@@ -89,7 +89,7 @@ class Node(msgspec.Struct, frozen=True):
     `op`: `const` (value), `field` (value: a Variable), `item` (value: the number of the macro's variable), `and`, `or`,
     `not`, `cond`, a comparison, an operator, `contains`, `startsWith`, `endsWith`, `matches` (value: the pattern),
     `size`, `in`, `index`, `list`, `exists` and `all` (value: the number of its variable), `has`, `string`, `int`,
-    `double`.
+    `double`, and in SQL `keys` of a map.
     """
 
     op: str
