@@ -46,7 +46,9 @@ def predicate(query: Query) -> Predicate:
 
 def _tests(query: Query) -> list[Predicate]:
     tests: list[Predicate] = []
-    if not query.hidden:
+    if query.hidden is None:
+        tests.append(lambda row: bool(row.tags) and not _HIDDEN.isdisjoint(row.tags))
+    elif not query.hidden:
         # Few have tags at all.
         tests.append(lambda row: not row.tags or _HIDDEN.isdisjoint(row.tags))
     if query.since_ns:

@@ -32,7 +32,8 @@ def condition(query: Query) -> Condition:
         bound.update(parameters)
 
     if not query.hidden:
-        add("NOT hasAny(tags, {hidden:Array(String)})", hidden=list(HIDDEN))
+        tagged = "hasAny(tags, {hidden:Array(String)})"
+        add(tagged if query.hidden is None else f"NOT {tagged}", hidden=list(HIDDEN))
     if query.since_ns:
         add("timestamp >= fromUnixTimestamp64Nano({since:Int64})", since=query.since_ns)
     if query.until_ns:

@@ -40,8 +40,8 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     namespaces: tuple[str, ...] = ()
     """Namespace of either end."""
     ok: bool | None = None
-    hidden: bool = False
-    """Entries with one of the tags `HIDDEN`, too."""
+    hidden: bool | None = False
+    """Entries with one of the tags `HIDDEN`, too; None: those alone."""
     filter: str = ""
     """A condition in the filter language (`weir.query.filter`)."""
     macros: dict[str, str] = {}

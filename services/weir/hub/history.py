@@ -11,6 +11,7 @@ from weir.archive.api import MAX_GROUPS, Archive, Page
 from weir.archive.codec import entry_json
 from weir.hub import graph, params
 from weir.hub.answers import StatsAnswer
+from weir.hub.picked import Picked
 from weir.hub.replies import Values, answer, last, refusal, values_of
 from weir.hub.shelf import Shelf
 from weir.hub.tail import listed
@@ -30,25 +31,29 @@ class History:
     async def entries(self, request: web.Request) -> web.Response:
         values = values_of(request)
         summary = detail_of(values) == "summary"
+        fields = Picked(params.names_of(values.pop("fields", [])))
         query = self._query(values, (*params.CONDITIONS, *params.PAGING))
         page = await self._archive.query(query)
-        entries = [msgspec.Raw(entry_json(listed(entry) if summary else entry)) for entry in page.entries]
+        entries = [
+            msgspec.Raw(entry_json(fields.of(listed(entry) if summary and not fields else entry)))
+            for entry in page.entries
+        ]
         return answer({"entries": entries, "next": page.next or None, "hidden": await self._hidden(query, page)})
 
     async def _hidden(self, query: Query, page: Page) -> int:
-        """Entries that would be on the page, but for their tags."""
+        """Entries in the time of this page (of an order by anything else: of the selection) left out for their tags."""
         if query.hidden:
             return 0
+        ends = [position_of(one, query.order).timestamp for one in (query.cursor, page.next) if one]
         since, until = query.since_ns, query.until_ns
-        if page.next:
-            since = max(since, position_of(page.next).timestamp)
-        if query.cursor:
-            until = position_of(query.cursor).timestamp + 1
-        near = msgspec.structs.replace(query, since_ns=since, until_ns=until, cursor="")
-        shown, all_of_them = await asyncio.gather(
-            self._archive.count(near), self._archive.count(msgspec.structs.replace(near, hidden=True))
-        )
-        return max(all_of_them - shown, 0)
+        if query.order == "newest":
+            since = max(since, ends[-1]) if page.next else since
+            until = ends[0] + 1 if query.cursor else until
+        elif query.order == "oldest":
+            since = max(since, ends[0]) if query.cursor else since
+            until = ends[-1] + 1 if page.next else until
+        near = msgspec.structs.replace(query, since_ns=since, until_ns=until, cursor="", hidden=None)
+        return await self._archive.count(near)
 
     async def entry(self, request: web.Request) -> web.Response:
         found = await self._archive.get(request.match_info["id"])

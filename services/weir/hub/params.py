@@ -10,11 +10,13 @@ from typing import Any
 
 from weir.query.filter.syntax import MAX_TEXT as MAX_FILTER
 from weir.query.match import checked
-from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT, Query, QueryError, position_of
+from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT, ORDERS, Order, Query, QueryError, position_of
 
 MAX_VALUES = 50
+MAX_CURSOR = 4096
+"""Characters; an id may be long."""
 CONDITIONS = ("protocol", "kind", "since", "until", "text", "flow_id", "name", "namespace", "ok", "hidden", "filter")
-PAGING = ("limit", "cursor")
+PAGING = ("limit", "cursor", "order")
 
 _RELATIVE = re.compile(r"(\d{1,9})(ms|s|m|h|d)\Z", re.ASCII)
 _PARTS = re.compile(r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|\([^()]*\)|\[[^\[\]]*\]|[^,"'(\[]|["'(\[])+""")
@@ -32,9 +34,9 @@ def query_of(
     for name in values:
         if name not in allowed:
             raise QueryError(f"unknown parameter {name!r}", hint="known: " + ", ".join(sorted(allowed)))
-    cursor = _one(values, "cursor")
+    cursor, order = _one(values, "cursor", MAX_CURSOR), order_of(values)
     if cursor:
-        position_of(cursor)
+        position_of(cursor, order)
     query = Query(
         filter=_one(values, "filter", MAX_FILTER),
         macros=dict(macros) if values.get("filter") else {},
@@ -51,6 +53,7 @@ def query_of(
         hidden=bool(_bool(values, "hidden")),
         limit=number("limit", _one(values, "limit"), 100, 1, MAX_LIMIT),
         cursor=cursor,
+        order=order,
     )
     if query.filter:
         checked(query)
@@ -66,6 +69,14 @@ def values_of(message: Mapping[str, Any]) -> dict[str, list[str]]:
             raise QueryError(f"{name}: text, a number, or a list of them is expected")
         values[name] = [str(item).lower() if isinstance(item, bool) else str(item) for item in items if item != ""]
     return values
+
+
+def order_of(values: Mapping[str, list[str]]) -> Order:
+    given = _one(values, "order") or "newest"
+    for order in ORDERS:
+        if given == order:
+            return order
+    raise QueryError(f"order = {given!r} is none", hint=f"one of: {', '.join(ORDERS)}")
 
 
 def names_of(values: Iterable[str]) -> tuple[str, ...]:

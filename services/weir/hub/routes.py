@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from weir.archive.api import MAX_GROUPS
+from weir.archive.api import MAX_GROUPS, MAX_VALUES
 from weir.hub.answers import (
     CheckAnswer,
+    CompleteAnswer,
     EntriesAnswer,
     FieldsAnswer,
     RenewWish,
@@ -19,13 +20,14 @@ from weir.hub.answers import (
     SavedWish,
     StatsAnswer,
     TargetsAnswer,
+    ValuesAnswer,
 )
 from weir.hub.graph import GROUPINGS, MAX_EDGES, MapAnswer
 from weir.hub.health import Health
 from weir.hub.selection import Preview, RuleState
 from weir.hub.why import Why
 from weir.query.filter.syntax import MAX_TEXT as MAX_FILTER
-from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT
+from weir.query.structured import MAX_LIMIT, MAX_QUERY_TEXT, ORDERS
 
 API = "/api/v1"
 
@@ -80,10 +82,16 @@ DETAIL = Param(
     name="detail", doc="`summary` leaves out headers, trailers, bodies and labels",
     schema={"type": "string", "enum": ["full", "summary"], "default": "full"},
 )
+FIELDS = Param(
+    name="fields", doc="Only these fields (names of the filter language), in the contract's form; `id` and `timestamp` "
+    "are always there", many=True,
+)
 PAGING = (
     Param(name="limit", doc="Entries on a page",
           schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100}),
     Param(name="cursor", doc="`next` of the page before"),
+    Param(name="order", doc="`failed`: what failed first, the newest of it first, and then the rest",
+          schema={"type": "string", "enum": list(ORDERS), "default": "newest"}),
 )
 TAIL = (
     Param(name="format", doc="Form of the messages",
@@ -109,6 +117,13 @@ MAP = (
 )
 FILTER = Param(name="filter", doc="A text in the filter language, which need not be right",
                schema={"type": "string", "maxLength": 2 * MAX_FILTER})
+AT = Param(name="at", doc="Where the cursor stands: characters from the begin; the end if it is left out",
+           schema={"type": "integer", "minimum": 0, "maximum": MAX_FILTER})
+VALUES = (
+    Param(name="prefix", doc="Only values that begin so, in any case"),
+    Param(name="limit", doc="Values at most",
+          schema={"type": "integer", "minimum": 1, "maximum": MAX_VALUES, "default": 50}),
+)
 SAVED_NAME = Param(name="name", where="path", doc="The filter's name")
 
 TAIL_DOC = """Live entries over a WebSocket.
@@ -122,8 +137,8 @@ cannot be understood is answered by `{"type": "error", "error", "hint"}` and cha
 cookie, and its Origin is checked."""
 
 ROUTES: tuple[Route, ...] = (
-    Route(path=f"{API}/entries", handler="history.entries", doc="Entries of the archive, newest first",
-          params=(*CONDITIONS, *PAGING, DETAIL), answer=EntriesAnswer),
+    Route(path=f"{API}/entries", handler="history.entries", doc="Entries of the archive",
+          params=(*CONDITIONS, *PAGING, DETAIL, FIELDS), answer=EntriesAnswer),
     Route(path=f"{API}/entries/{{id}}", handler="history.entry", doc="One entry, whole", answer=dict[str, Any],
           params=(Param(name="id", where="path", doc="The entry's id"),), not_found=True),
     Route(path=f"{API}/stats", handler="history.stats", answer=StatsAnswer,
@@ -152,6 +167,12 @@ ROUTES: tuple[Route, ...] = (
           params=(Param(name="pod", doc="`NAMESPACE/NAME`"),)),
     Route(path=f"{API}/fields", handler="language.fields", answer=FieldsAnswer,
           doc="Every variable of the filter language that weir fills, and which entries carry it"),
+    Route(path=f"{API}/fields/{{name}}/values", handler="language.values", answer=ValuesAnswer,
+          doc="Values of a field among the newest entries of the selection, the most frequent first",
+          params=(Param(name="name", where="path", doc="A name or an expression of the filter language; of a list its "
+                        "items are counted, of a map its keys"), *CONDITIONS, *VALUES)),
+    Route(path=f"{API}/complete", handler="language.complete", answer=CompleteAnswer, params=(FILTER, AT),
+          doc="What may stand at the cursor of a filter that is being typed"),
     Route(path=f"{API}/check", handler="language.check", answer=CheckAnswer, params=(FILTER,),
           doc="Whether a text is a filter; where it is none, what is wrong, and where"),
     Route(path=f"{API}/saved", handler="language.saved", doc="Saved filters and macros", answer=SavedAnswer),

@@ -27,7 +27,7 @@ def test_every_route_is_described_and_handled() -> None:
 
 def test_the_parameters_are_those_that_are_understood() -> None:
     described = {one["name"] for one in document()["paths"]["/api/v1/entries"]["get"]["parameters"]}
-    assert described == {*CONDITIONS, *PAGING, "detail"}
+    assert described == {*CONDITIONS, *PAGING, "detail", "fields"}
 
 
 def test_only_healthz_needs_no_token() -> None:
