@@ -8,11 +8,12 @@ import { join, protocolsIn, quoted, toggled } from "./filter";
 import { FilterBar } from "./filterbar/bar";
 import { Header } from "./header";
 import { Help } from "./help";
-import { useFields, useHealth, useProtocols } from "./hub";
+import { useFields, useHealth, useMissed, useProtocols } from "./hub";
 import { useKeys } from "./keys";
 import { lazy } from "./lazy";
 import { List } from "./list";
 import { HOME, ORDERS, VIEWS, same } from "./place";
+import { TimeLine } from "./timeline/timeline";
 import { usePlace } from "./useplace";
 
 const Detail = lazy(() => import("./detail/view"));
@@ -25,7 +26,8 @@ export function App() {
   const feed = useMemo(() => new Feed(place, () => redraw()), []);
   const [help, setHelp] = useState(false);
   const bar = useRef<HTMLTextAreaElement>(null);
-  const { health, refused } = useHealth();
+  const { health, refused, losses } = useHealth();
+  useMissed(feed, losses);
   const fields = useFields();
   const protocols = useProtocols(fields);
   useEffect(() => () => feed.close(), []);
@@ -69,6 +71,7 @@ export function App() {
       <FilterBar filter={place.filter} input={bar} onFilter={filterTo} />
       <Chips feed={feed} place={place} go={go} protocols={protocols} />
       <Banners feed={feed} health={health} trouble={refused} onState={() => go({ view: "state" })} />
+      {place.view !== "state" && <TimeLine feed={feed} place={place} go={go} lost={losses.marks} outline={health.target?.outline ?? false} />}
       {place.view === "map" && (
         <main>
           <MapView filter={place.filter} since={place.since} until={place.until} onFilter={add} />

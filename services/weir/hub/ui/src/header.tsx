@@ -1,5 +1,6 @@
 import type { Feed } from "./feed";
 import { type Place, VIEWS, type View } from "./place";
+import { Range } from "./timeline/range";
 import type { Health } from "./types";
 
 const NAMES: Record<View, string> = { list: "List", map: "Map", state: "State" };
@@ -25,6 +26,7 @@ export function Header({ feed, place, go, health, onHelp }: Props) {
         ))}
       </nav>
       <span class="apart" />
+      <Range place={place} go={go} />
       <State feed={feed} go={go} />
       <button class="help-button" onClick={onHelp} aria-label="Keys">
         ?

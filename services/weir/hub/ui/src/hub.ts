@@ -1,6 +1,8 @@
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ApiError, fields as askFields, health as askHealth, stats, told } from "./api";
+import type { Feed } from "./feed";
 import { PROTOCOLS } from "./filter";
+import { LossLog } from "./timeline/losses";
 import type { Field, Health } from "./types";
 
 const HEALTH_MS = 3000;
@@ -11,10 +13,13 @@ const AGAIN_MS = 5000;
 export function useHealth() {
   const [health, setHealth] = useState<Health>({});
   const [refused, setRefused] = useState("");
+  const losses = useMemo(() => new LossLog(), []);
   useEffect(() => {
     const ask = async () => {
       try {
-        setHealth(await askHealth());
+        const found = await askHealth();
+        losses.take(found.losses ?? [], Date.now());
+        setHealth(found);
         setRefused("");
       } catch (error) {
         if (error instanceof ApiError) setRefused(told(error));
@@ -24,7 +29,14 @@ export function useHealth() {
     const timer = setInterval(() => void ask(), HEALTH_MS);
     return () => clearInterval(timer);
   }, []);
-  return { health, refused };
+  return { health, refused, losses };
+}
+
+/** What this page was too slow for belongs to the losses, too. */
+export function useMissed({ counts }: Feed, losses: LossLog): void {
+  const before = useRef(counts.missed);
+  if (counts.missed > before.current) losses.add({ from: Date.now() - 1000, to: Date.now(), what: "this page was too slow", count: counts.missed - before.current });
+  before.current = counts.missed;
 }
 
 /** What the dissectors declare; nothing until the hub has answered. */

@@ -12,6 +12,8 @@ import { accepted, isWhole, pieces, recent, remember, unfinished, whole } from "
 
 const LIST = "proposals";
 const LONGEST = 4096;
+/** A hint that is a name to be put in the place of the wrong one. */
+const NAME = /^[A-Za-z_][\w.]*$/;
 
 interface Props {
   /** What is in force. */
@@ -41,6 +43,14 @@ export function FilterBar({ filter, input, onFilter }: Props) {
   const verdict = refused?.text === typed ? refused.verdict : said;
   const shown = verdict && !verdict.ok && (refused?.text === typed || typed === filter || !unfinished(typed, verdict)) ? verdict : undefined;
 
+  const name = shown?.hint && NAME.test(shown.hint) && shown.length ? shown.hint : "";
+  const mend = (name: string) => {
+    const start = shown!.position ?? 0;
+    const made = accepted(typed, { start, end: start + (shown!.length ?? 0), options: [] }, { text: name, kind: "variable" });
+    caret.current = made.at;
+    setTyped(made.text);
+    input.current?.focus();
+  };
   const take = async (text: string) => {
     close();
     let wanted = text.trim();
@@ -98,7 +108,7 @@ export function FilterBar({ filter, input, onFilter }: Props) {
       <div class={`field${shown ? " wrong" : ""}`}>
         <div class="mirror" aria-hidden="true">
           {pieces(typed, shown).map((piece, at) => (
-            <span key={at} class={`${piece.kind}${piece.wrong ? " fault" : ""}`}>
+            <span key={at} class={`t-${piece.kind}${piece.wrong ? " fault" : ""}`}>
               {piece.text}
             </span>
           ))}
@@ -156,7 +166,14 @@ export function FilterBar({ filter, input, onFilter }: Props) {
       <p id="filter-says" class="filter-says" aria-live="polite">
         {shown && (
           <>
-            <b>{inert(shown.error ?? "")}</b> {inert(shown.hint ?? "")}
+            <b>{inert(shown.error ?? "")}</b>{" "}
+            {name ? (
+              <button class="plain" onClick={() => mend(name)}>
+                did you mean {name}?
+              </button>
+            ) : (
+              inert(shown.hint ?? "")
+            )}
           </>
         )}
       </p>
