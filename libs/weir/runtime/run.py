@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from weir.bus.api import Bus
+from weir.errors import WeirError
 from weir.runtime.clock import Clock, SystemClock
 from weir.runtime.health import Totals, beat, farewell
 from weir.runtime.probes import serve_probes
@@ -160,7 +161,7 @@ class Host:
         except Exception as error:
             if self.failure is None:
                 # Told by whoever called `run`: once.
-                self.failure = error
+                self.failure = _plain(error)
                 log.info("%s failed; ending the process", service.name)
             else:
                 log.error("%s failed, too: %s", service.name, error)
@@ -199,6 +200,13 @@ class Host:
             if not any(n for read in lags.values() for n in read().values()):
                 return
             await self._clock.sleep(CATCH_UP_POLL_S)
+
+
+def _plain(error: Exception) -> Exception:
+    """An error of weir's own without the groups around it: it is told in a line. What else failed with it, stays."""
+    if isinstance(error, ExceptionGroup) and error.split(WeirError)[1] is None:
+        return _plain(error.exceptions[0])
+    return error
 
 
 @contextlib.asynccontextmanager

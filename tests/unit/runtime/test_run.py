@@ -70,6 +70,15 @@ class Failing(Service):
         raise SourceError("no packets here", hint="look elsewhere")
 
 
+class FailingInside(Failing):
+    name = "inside"
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as outer, asyncio.TaskGroup() as inner:
+            outer.create_task(asyncio.Event().wait())
+            inner.create_task(super().run())
+
+
 class Stubborn(Service):
     name = "stubborn"
     title = "never ends by itself"
@@ -102,10 +111,11 @@ async def test_it_ends_when_every_stage_came_to_its_end() -> None:
     await asyncio.wait_for(host(Maker).run(), 5)
 
 
-async def test_a_failure_ends_the_process_and_is_told() -> None:
+@pytest.mark.parametrize("failing", [Failing, FailingInside])
+async def test_a_failure_ends_the_process_and_is_told(failing: type[Service]) -> None:
     Taker.taken.clear()
     with pytest.raises(SourceError, match="no packets here"):
-        await asyncio.wait_for(host(Failing, Taker).run(), 5)
+        await asyncio.wait_for(host(failing, Taker).run(), 5)
 
 
 async def test_a_stage_that_does_not_end_is_cut_off_and_counted() -> None:
