@@ -131,7 +131,7 @@ class _Connection:
         yield self._frame(1, SYN | ACK)
         yield self._frame(0, ACK)
         for number in range(EXCHANGES):
-            yield self._frame(0, PSH | ACK, _request(number))
+            yield self._frame(0, PSH | ACK, request(number))
             answer = _answer(choose.choice(SIZES))
             for at in range(0, len(answer), MTU_PAYLOAD):
                 yield self._frame(1, PSH | ACK, answer[at : at + MTU_PAYLOAD])
@@ -141,7 +141,7 @@ class _Connection:
         yield self._frame(0, ACK)
 
 
-def _request(number: int) -> bytes:
+def request(number: int) -> bytes:
     return (
         f"GET /api/v1/items/{number}?page={number % 7}&q=foo%20bar HTTP/1.1\r\nHost: shop.example:8080\r\n"
         f"User-Agent: shop-frontend/2.3.1\r\nAccept: application/json\r\nAccept-Encoding: gzip, deflate, br\r\n"

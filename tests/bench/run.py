@@ -19,6 +19,7 @@ import joined
 import live
 import msgspec
 import reading
+import selecting
 import storing
 import targets
 from measure import Case, Figure, Run, Skip, machine
@@ -35,6 +36,7 @@ CASES: dict[str, Case] = {
     "latency": live.latency,
     "capture": live.capture,
     "kernel": filtering.kernel,
+    "selection": selecting.selection,
 }
 
 
