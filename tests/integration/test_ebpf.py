@@ -246,6 +246,28 @@ async def test_a_node_sheds_whole_conversations_above_its_ceiling_and_says_so(
     assert counts["capture.shed_bytes"] == 1028 * counts["lost.capture.ceiling"]
 
 
+async def test_a_bus_that_fills_up_gets_fewer_conversations_instead_of_torn_ones(
+    pair: tuple[Namespace, Namespace], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left, right = pair
+    frames = [data("192.0.2.1", bytes(100), 4000 + n) for n in range(400)]
+    settings = {"filter": "ebpf", "ceiling_bytes_s": 0, "tick_s": 0.1}
+    async with capturing(right, Control(generation=1, targets=["192.0.2.1"]), **settings) as capture:
+        notes, gauges = capture.context.notes, capture.context.gauges
+        monkeypatch.setattr(capture.bus, "room", lambda: 0.4)
+        await capture.until(lambda: gauges["capture.share"]() < 0.6)
+        monkeypatch.setattr(capture.bus, "room", lambda: 0.6)
+        assert notes["capture.ceiling"].startswith("the bus takes less than is captured (60% of its queue waits)")
+        send(left, frames)
+        await capture.until(lambda: capture.context.counts["lost.capture.ceiling"] > 0)
+        monkeypatch.undo()
+        await capture.until(lambda: "capture.ceiling" not in notes, 60)
+        kept = {frame[36:38] for frame in mine(capture)}
+        assert 0 < len(kept) < 400
+        send(left, frames)
+        await capture.until(lambda: len(mine(capture)) == len(kept) + len(frames))
+
+
 CHILD = """
 import asyncio, ctypes, json, struct, sys
 from weir.bus.memory import MemoryBus

@@ -151,15 +151,18 @@ class ExtendedFilter:
         return self._epoch_ns
 
     def _shed(self, stats: Stats, seconds: float) -> None:
-        """Keep below the ceiling; what is left out is told while it is."""
-        share = self._ceiling.step(stats.passed_bytes - self._stats.passed_bytes, seconds)
+        """Keep below the ceiling, and what waits in the bus below half of its queue; what is left out is told while it
+        is."""
+        room = self._context.bus.room()
+        share = self._ceiling.step(stats.passed_bytes - self._stats.passed_bytes, seconds, room)
         self._kernel.share(round(share * EVERY_CONVERSATION))
         notes = self._context.notes
         if share < 1.0:
-            notes["capture.ceiling"] = (
-                f"targeted traffic is above {self._settings.ceiling_bytes_s / 1e6:g} MB/s: {share:.1%} of its "
-                "conversations are captured (capture.ceiling_bytes_s), of the others an outline"
+            why = (
+                f"the bus takes less than is captured ({1 - room:.0%} of its queue waits)" if self._ceiling.full else
+                f"targeted traffic is above {self._settings.ceiling_bytes_s / 1e6:g} MB/s (capture.ceiling_bytes_s)"
             )
+            notes["capture.ceiling"] = f"{why}: {share:.1%} of its conversations are captured, of the others an outline"
         else:
             notes.pop("capture.ceiling", None)
 
