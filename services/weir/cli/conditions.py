@@ -139,6 +139,11 @@ def asked(args: argparse.Namespace) -> dict[str, str]:
     })
 
 
+def said(args: argparse.Namespace) -> bool:
+    """Whether any condition or time was given."""
+    return bool(args.filter or args.protocol or args.text or args.since or args.until or args.last)
+
+
 def _given(values: dict[str, str]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 

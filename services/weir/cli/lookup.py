@@ -95,7 +95,8 @@ class _InFiles:
     async def graph(self, group: Grouping, limit: int) -> MapAnswer:
         edges = await self.statistics(edge_keys(group), 0)
         nodes = await self.statistics(node_keys(group), 0)
-        return service_map(group, edges, nodes, limit, self._query.since_ns, self._query.until_ns)
+        until = self._query.until_ns or self._query.now_ns
+        return service_map(group, edges, nodes, limit, self._query.since_ns, until)
 
 
 async def _read(args: argparse.Namespace) -> Lookup:

@@ -20,7 +20,7 @@ import sys
 
 from weir.cli.args import Parser, count, one_of
 from weir.cli.client import add_hub
-from weir.cli.conditions import add_entry_options, add_time_options
+from weir.cli.conditions import add_entry_options, add_time_options, said
 from weir.cli.files import add_file_options
 from weir.cli.flags import add_output, add_settings
 from weir.cli.lookup import looked_up
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     elif told.edges:
         print("\n".join(lines(told, columns_of(sys.stdout), color=wants_color(args.color, sys.stdout))))
     sys.stdout.flush()
-    _say(told)
+    _say(args, told)
     return 0
 
 
@@ -68,9 +68,10 @@ async def _ask(args: argparse.Namespace) -> MapAnswer:
         return await lookup.graph(args.group, min(args.limit or MAX_EDGES, MAX_EDGES))
 
 
-def _say(told: MapAnswer) -> None:
+def _say(args: argparse.Namespace, told: MapAnswer) -> None:
     if not told.edges:
-        print("weir: nobody calls anybody; `weir map` without conditions tells what there is", file=sys.stderr)
+        print("weir: nobody calls anybody; `weir map` without conditions tells what there is" if said(args)
+              else "weir: there are no entries yet", file=sys.stderr)
     elif told.left_out.edges:
         print(f"weir: {told.left_out.edges:,} less busy edges and {told.left_out.nodes:,} {WORD[told.group]} are left "
               "out (--limit)", file=sys.stderr)

@@ -27,13 +27,13 @@ import sys
 from weir.archive.api import MAX_GROUPS
 from weir.cli.args import Parser, count, one_of
 from weir.cli.client import add_hub
-from weir.cli.conditions import add_entry_options, add_time_options
+from weir.cli.conditions import add_entry_options, add_time_options, said
 from weir.cli.files import add_file_options
 from weir.cli.flags import add_output, add_settings
 from weir.cli.lookup import looked_up
 from weir.cli.offline import STAGES
 from weir.cli.render.entries import wants_color
-from weir.cli.render.groups import SORTS, Group, joined, json_line, lines, row
+from weir.cli.render.groups import ENDS, SORTS, Group, joined, json_line, lines, row
 from weir.cli.render.table import columns_of
 from weir.errors import SettingsError
 from weir.hub.graph import CALL
@@ -51,11 +51,13 @@ MAX_BUCKET_S = 86400
 
 
 def _best_name(end: str) -> str:
-    return (f'{end}.service.name != "" ? {end}.service.name : {end}.workload != "" ? {end}.workload : '
+    """Two namespaces may have a service of one name."""
+    name = (f'{end}.service.name != "" ? {end}.service.name : {end}.workload != "" ? {end}.workload : '
             f'{end}.name != "" ? {end}.name : {end}.ip')
+    return f'({name}) + ({end}.namespace != "" ? "." + {end}.namespace : "")'
 
 
-SHORT = {"source": _best_name("src"), "target": _best_name("dst")}
+SHORT = {name: _best_name(end) for name, end in zip(ENDS, ("src", "dst"), strict=True)}
 
 
 def add_arguments(parser: Parser) -> None:
@@ -127,7 +129,8 @@ def _print(args: argparse.Namespace, names: list[str], groups: list[Group]) -> N
 
 def _say(args: argparse.Namespace, groups: list[Group], more: int) -> None:
     if not groups:
-        print("weir: nothing fits; `weir stats` without conditions tells what there is", file=sys.stderr)
+        print("weir: nothing fits; `weir stats` without conditions tells what there is" if said(args)
+              else "weir: there are no entries yet", file=sys.stderr)
     if more > 0:
         limited = "" if len(groups) < MAX_GROUPS else " or more"
         print(f"weir: {more:,}{limited} groups are left out (--limit 0 prints all)", file=sys.stderr)

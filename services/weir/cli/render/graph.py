@@ -13,7 +13,7 @@ import msgspec
 from weir.cli.render.entries import DIM, RED
 from weir.cli.render.groups import painted
 from weir.cli.render.table import GAP, fitted, least
-from weir.cli.render.text import duration, number, safe, share, size
+from weir.cli.render.text import duration, number, safe, share, shortened, size
 from weir.hub.graph import MapAnswer, MapEdge, MapNode
 
 WORD = {"pod": "pods", "workload": "workloads", "service": "services", "namespace": "namespaces", "node": "nodes"}
@@ -37,7 +37,7 @@ def label(node: MapNode) -> str:
 
 def lines(told: MapAnswer, columns: int, *, color: bool) -> list[str]:
     """One line an edge, the busiest first, no wider than `columns` if that can be; then what is not shown."""
-    names = {node.id: label(node) for node in told.nodes}
+    names = _names(told)
     rows = [_row(names, edge) for edge in told.edges]
     kept = list(range(len(_HEADS)))
     for gone in _DROPPED:
@@ -51,6 +51,12 @@ def lines(told: MapAnswer, columns: int, *, color: bool) -> list[str]:
             line = [painted(cell, RED, color and n in _RED) for n, cell in zip(kept, line, strict=True)]
         made.append(GAP.join(line).rstrip())
     return made
+
+
+def _names(told: MapAnswer) -> dict[str, str]:
+    labels = {node.id: label(node) for node in told.nodes}
+    short = shortened(labels.values()) if told.group in ("service", "workload") else {}
+    return {node: short.get(name, name) for node, name in labels.items()}
 
 
 def _of(row: Sequence[str], kept: Sequence[int]) -> _Row:
@@ -73,7 +79,8 @@ def mermaid(told: MapAnswer) -> str:
     """A flowchart; edges with errors are red."""
     at = {node.id: f"n{number}" for number, node in enumerate(told.nodes)}
     made = ["flowchart LR"]
-    made += [f'  {at[node.id]}["{_quoted(label(node))}"]' for node in told.nodes]
+    names = _names(told)
+    made += [f'  {at[node.id]}["{_quoted(names[node.id])}"]' for node in told.nodes]
     bad = []
     for edge in told.edges:
         if edge.src not in at or edge.dst not in at:

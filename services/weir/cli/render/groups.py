@@ -10,9 +10,11 @@ import msgspec
 from weir.archive.api import Statistics
 from weir.cli.render.entries import DIM, PLAIN, RED
 from weir.cli.render.table import GAP, fitted, least
-from weir.cli.render.text import duration, full_time, number, safe_json, share, size
+from weir.cli.render.text import duration, full_time, number, safe_json, share, shortened, size
 from weir.query.group import Key
 
+ENDS = ("source", "target")
+"""Groups that are the best name of an end."""
 _NOTHING = Statistics(count=0, entries=0, errors=0, p50_us=0, p95_us=0, p99_us=0, bytes=0)
 
 
@@ -79,7 +81,10 @@ _NUMBERS = (
 def lines(names: Sequence[str], groups: Sequence[Group], columns: int, *, buckets: bool, color: bool) -> list[str]:
     """A table that is no wider than `columns`, if that can be."""
     kept = [one for one in _NUMBERS if "FLOW" not in one.head or any(group.flows.entries for group in groups)]
-    keys = [[*([full_time(one.since_ns)[:19] + "Z"] if buckets else []), *map(_key, one.key)] for one in groups]
+    keys = [
+        [*([full_time(one.since_ns)[:19] + "Z"] if buckets else []), *key]
+        for one, key in zip(groups, _keys(names, groups), strict=True)
+    ]
     whole = (0,) if buckets else ()
     heads = [*(["TIME"] if buckets else []), *names]
     while True:
@@ -103,8 +108,14 @@ def painted(text: str, code: str, color: bool) -> str:
     return f"{code}{text}{PLAIN}" if color else text
 
 
-def _key(value: Key) -> str:
-    return str(value) if value != "" else "-"
+def _keys(names: Sequence[str], groups: Sequence[Group]) -> list[list[str]]:
+    """What stands in the cells of the names."""
+    columns = [[str(one.key[n]) if one.key[n] != "" else "-" for one in groups] for n in range(len(names))]
+    for n, name in enumerate(names):
+        if name in ENDS:
+            short = shortened(columns[n])
+            columns[n] = [short[value] for value in columns[n]]
+    return [list(key) for key in zip(*columns, strict=True)]
 
 
 def row(names: Sequence[str], one: Group, *, buckets: bool) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from weir.query.csv import inert
@@ -144,6 +146,14 @@ def size(n: float) -> str:
         n /= 1000
         unit += 1
     return f"{n:.0f}{_UNITS[unit]}" if unit == 0 else f"{n:.1f}{_UNITS[unit]}"
+
+
+def shortened(names: Iterable[str]) -> dict[str, str]:
+    """Names of workloads without their kind (`deployment/cart.prod` is `cart.prod`), where that tells them apart."""
+    distinct = set(names)
+    short = {name: name.rpartition("/")[2] or name for name in distinct}
+    taken = Counter(short.values())
+    return {name: short[name] if taken[short[name]] == 1 else name for name in distinct}
 
 
 def number(n: float) -> str:
