@@ -12,6 +12,7 @@ import { useFields, useHealth, useMissed, useProtocols } from "./hub";
 import { useKeys } from "./keys";
 import { lazy } from "./lazy";
 import { List } from "./list";
+import { Outline } from "./outline/outline";
 import { HOME, ORDERS, VIEWS, same } from "./place";
 import { TimeLine } from "./timeline/timeline";
 import { usePlace } from "./useplace";
@@ -71,6 +72,7 @@ export function App() {
       <FilterBar filter={place.filter} input={bar} onFilter={filterTo} />
       <Chips feed={feed} place={place} go={go} protocols={protocols} />
       <Banners feed={feed} health={health} trouble={refused} onState={() => go({ view: "state" })} />
+      {health.target?.outline && health.target.capture !== false && place.view === "list" && <Outline health={health} />}
       {place.view !== "state" && <TimeLine feed={feed} place={place} go={go} lost={losses.marks} outline={health.target?.outline ?? false} />}
       {place.view === "map" && (
         <main>

@@ -19,7 +19,7 @@ export function Banners({ feed, health, trouble, onState }: Props) {
   return (
     <div class="banners" aria-live="polite">
       {said && <p class="banner bad">{sentence(said)}</p>}
-      {health.target?.says && <p class="banner">{sentence(health.target.says)}</p>}
+      {health.target?.says && !(health.target.outline && health.target.capture !== false) && <p class="banner">{sentence(health.target.says)}</p>}
       <Losses losses={health.losses ?? []} />
       {missed > 0 && (
         <p class="banner bad">
