@@ -3,6 +3,10 @@
 llhttp (httptools) reads a complete head in one call and decides what is well-formed. What it refuses is read again
 with tolerance, because an observer has to follow what two peers agree on, and llhttp's reason becomes `weird`. Bodies
 are `protocols.http1`'s: llhttp's parser cannot be saved with a conversation, and it would copy every byte.
+
+Most heads are plain: usual method, visible ASCII, every field once, one blank behind each colon. They take a short
+cut, one pattern over the head where it lies, which gives what llhttp gives in half the time; a property test holds it
+to that.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from enum import IntEnum
 import httptools
 
 from weir.dissect.api import Probe
+from weir.dissect.bodies import codings_of
 
 _METHODS = (
     rb"GET|POST|PUT|DELETE|HEAD|OPTIONS|PATCH|CONNECT|TRACE|PROPFIND|PROPPATCH|MKCOL|COPY|MOVE|LOCK|UNLOCK|SEARCH|"
@@ -26,6 +31,8 @@ LONGEST_LINE = 8192
 TELLING = 2048
 """Bytes of a first line without an end after which it is told by its beginning alone."""
 LONGEST_STATUS = 13
+LONGEST_LENGTH = 18
+"""Digits of a Content-Length that is believed."""
 
 _REQUEST_PREFIX = re.compile(_TOKEN + rb"{1,%d}(?: |\Z)" % LONGEST_METHOD)
 _METHOD = re.compile(_TOKEN + rb"{1,%d}" % LONGEST_METHOD)
@@ -38,6 +45,15 @@ _STATUS_PREFIX = b"HTTP/1."
 FIND_REQUEST = re.compile(rb"(?:" + _METHODS + rb") [!-~\x80-\xff]{1,%d} HTTP/1\.[01]\r?\n" % LONGEST_LINE)
 FIND_RESPONSE = re.compile(rb"HTTP/1\.[01] [1-9]\d\d(?: [^\r\n]{0,128})?\r?\n")
 """Start lines, sought anywhere after a gap. What they match the readers below accept."""
+
+_FIELDS = rb"((?:" + _TOKEN + rb"++: [!-~][ -~]*+\r\n)*+)\r\n"
+_PLAIN_REQUEST = re.compile(
+    rb"(GET|POST|PUT|DELETE|HEAD|OPTIONS|PATCH) (/[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*+) HTTP/(1\.[01])\r\n" + _FIELDS
+).match
+_PLAIN_RESPONSE = re.compile(rb"HTTP/(1\.[01]) ([2-9]\d\d) ([A-Za-z](?:[ '\-]?[A-Za-z])*+)\r\n" + _FIELDS).match
+_FIELD = re.compile(r"([^:]++): (.*)\r\n").findall
+_JUDGED = frozenset({"transfer-encoding", "upgrade"})
+"""Fields whose values llhttp looks at, beside Content-Length."""
 
 _BLANK_LINE = re.compile(rb"\n\r?\n").search
 
@@ -181,6 +197,28 @@ def read_response(data: bytes) -> Head | None:
     return head
 
 
+def plain_head(data: bytes, at: int, *, response: bool) -> tuple[Head, int] | None:
+    """The plain head that begins at `at`, and where it ends; None if there is none, or it is not plain."""
+    found = (_PLAIN_RESPONSE if response else _PLAIN_REQUEST)(data, at)
+    if found is None:
+        return None
+    first, second, third, raw = found.groups()
+    lines = raw.decode()
+    headers = {name.lower(): value for name, value in _FIELD(lines)}
+    if len(headers) != lines.count("\n") or " \r" in lines or not _JUDGED.isdisjoint(headers):
+        return None
+    length = headers.get("content-length", "0")
+    if not length.isdecimal() or len(length) > LONGEST_LENGTH:
+        return None
+    head = Head()
+    head.headers = headers
+    if response:
+        head.version, head.status, head.reason = first.decode(), int(second), third.decode()
+    else:
+        head.method, head.target, head.version = first.decode(), second.decode(), third.decode()
+    return head, found.end()
+
+
 def _reason(error: httptools.HttpParserError) -> str:
     return "" if isinstance(error, httptools.HttpParserCallbackError) else str(error)
 
@@ -260,15 +298,25 @@ def body_framing(head: Head, *, request: bool) -> tuple[Framing, int]:
 
 
 def _length(head: Head, announced: str) -> int:
-    if announced.isdecimal() and announced.isascii() and len(announced) < 19:
+    if announced.isdecimal() and announced.isascii() and len(announced) <= LONGEST_LENGTH:
         return int(announced)
     values = [value.strip() for value in announced.split(",")]
-    if not all(value.isdecimal() and value.isascii() and len(value) < 19 for value in values):
+    if not all(value.isdecimal() and value.isascii() and len(value) <= LONGEST_LENGTH for value in values):
         head.weird.append("invalid Content-Length")
         return -1
     if len({int(value) for value in values}) > 1:
         head.weird.append("conflicting Content-Length")
     return int(values[0])
+
+
+def codings(head: Head) -> str:
+    """Content codings and, outside of them, transfer codings."""
+    content = head.headers.get("content-encoding")
+    transfer = transfer_codings(head)
+    if not content:
+        return transfer
+    content = codings_of(content)
+    return f"{content}, {transfer}" if content and transfer else content or transfer
 
 
 def transfer_codings(head: Head) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from weir.dissect import http1_head as heads
 from weir.dissect import http1_pairs as pairs
 from weir.dissect.api import Data, GiveUp, Leave, Limits, Output
-from weir.dissect.bodies import BodyBuffer, codings_of, make_body
+from weir.dissect.bodies import BodyBuffer, make_body
 from weir.dissect.http1_head import Framing, Head
 from weir.dissect.http1_state import Conversation, Half, Phase, Stream
 from weir.dissect.httpfields import INTERIM, INTERIM_HEAD, interim_response, request_fields, response_fields
@@ -61,6 +61,10 @@ class Reader:
         if data.side and not pairs.answerable(state):
             self.hold(state, stream, data, at, out)
             return size
+        plain = heads.plain_head(piece, at, response=bool(data.side))
+        if plain is not None and plain[1] - at <= self.limits.head:
+            head, end = plain
+            return self._begin(state, stream, data, head, data.offset + at, data.timestamp, end - at, end, out)
         end = heads.head_end(piece, at)
         if end < 0:
             return self._buffered_head(state, stream, data, at, out)
@@ -100,18 +104,25 @@ class Reader:
             stream.buffer.append(data.data[at:], data.offset + at, data.timestamp)
             self._nonsense(state, stream, out)
             return len(data.data)
+        return self._begin(state, stream, data, head, offset, began, len(raw), at, out)
+
+    def _begin(
+        self, state: Conversation, stream: Stream, data: Data, head: Head, offset: int, began: int, size: int, at: int,
+        out: list[Output],
+    ) -> int:
+        """A head of `size` bytes that was read; `data` goes on at `at`."""
         stream.began = True
         if data.side and 100 <= head.status < 200 and head.status != 101:
             # The final response follows (RFC 9110 §15.2).
             if len(state.interim) < INTERIM:
-                headers = head.headers if len(raw) <= INTERIM_HEAD else {}
+                headers = head.headers if size <= INTERIM_HEAD else {}
                 state.interim.append(interim_response(head.status, began, headers))
             return at
         if stream.passed > 0:
             head.weird.append(f"{stream.passed} bytes before it are not HTTP")
         stream.passed = 0
         begin = self._begin_response if data.side else self._begin_request
-        half, framing, length = begin(state, head, offset, began, len(raw), out)
+        half, framing, length = begin(state, head, offset, began, size, out)
         return self._body(state, stream, data, half, framing, length, at, out)
 
     def _body(
@@ -147,7 +158,7 @@ class Reader:
         )
         framing, length = heads.body_framing(head, request=True)
         if framing:
-            half.codings = _codings(head)
+            half.codings = heads.codings(head)
         if head.method == "HEAD":
             half.bare = True
         elif head.method == "CONNECT":
@@ -181,7 +192,7 @@ class Reader:
             half.tunnel = request.tunnel
             return half, Framing.NONE, 0
         framing, length = heads.body_framing(head, request=False)
-        half.codings = _codings(head)
+        half.codings = heads.codings(head)
         return half, framing, length
 
     # Bodies.
@@ -454,16 +465,6 @@ class Reader:
                 self._body_done(state, stream, side, half, stream.next, stream.time, out, cut=True)
         pairs.finish(state, out)
         out.append(GiveUp(reason))
-
-
-def _codings(head: Head) -> str:
-    """Content codings and, outside of them, transfer codings."""
-    content = head.headers.get("content-encoding")
-    transfer = heads.transfer_codings(head)
-    if not content:
-        return transfer
-    content = codings_of(content)
-    return f"{content}, {transfer}" if content and transfer else content or transfer
 
 
 def _rest(stream: Stream) -> Data:
