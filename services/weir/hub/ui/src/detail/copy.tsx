@@ -43,7 +43,7 @@ export function Copy({ text, what, shown }: { text: string; what: string; shown?
 export function CopyAs({ make, children }: { make: () => string; children: string }) {
   const [said, take] = useCopy();
   return (
-    <button onClick={() => void take(make())}>
+    <button aria-label={`Copy as ${children}`} onClick={() => void take(make())}>
       <span aria-live="polite">{said || children}</span>
     </button>
   );

@@ -105,9 +105,12 @@ function Facts({ entry, whole, onFilter, onFlow, onOpen }: FactsProps) {
       <div class="actions" role="group" aria-label="Do with this entry">
         <button onClick={() => onFlow(entry.flow_id)}>Show this conversation</button>
         <button onClick={() => onFilter(similar(entry))}>Show others like it</button>
-        {whole && sendable(entry) && <CopyAs make={() => curl(entry)}>Copy as curl</CopyAs>}
-        <CopyAs make={() => similar(entry)}>Copy as filter</CopyAs>
-        {whole && <CopyAs make={() => JSON.stringify(entry, null, 2)}>Copy as JSON</CopyAs>}
+        <span class="quiet">Copy as</span>
+        <span class="tabs">
+          {whole && sendable(entry) && <CopyAs make={() => curl(entry)}>curl</CopyAs>}
+          <CopyAs make={() => similar(entry)}>filter</CopyAs>
+          {whole && <CopyAs make={() => written(entry)}>JSON</CopyAs>}
+        </span>
       </div>
       {marks(entry).map(({ what, says }, at) => (
         <p class="note" key={at}>
@@ -122,6 +125,15 @@ function Facts({ entry, whole, onFilter, onFlow, onOpen }: FactsProps) {
       {whole && <More entry={entry} onFilter={onFilter} onOpen={onOpen} />}
     </>
   );
+}
+
+/** Indented, unless it nests too deeply for that. */
+function written(entry: Entry): string {
+  try {
+    return JSON.stringify(entry, null, 2);
+  } catch {
+    return JSON.stringify({ id: entry.id, error: "nested too deeply" });
+  }
 }
 
 function End({ end, peer: one, onFilter }: { end: "src" | "dst"; peer: Peer; onFilter: (text: string) => void }) {

@@ -19,7 +19,7 @@ const FIELDS: [keyof Draft & string, string, string][] = [
   ["node", "Node", "worker-1"],
   ["exclude_namespaces", "But not in namespaces", "kube-system"],
   ["port", "Port", "8080"],
-  ["target", "Or without pods: address, network, port, all", "10.0.0.0/8"],
+  ["target", "Or no pods: address, port, all", "10.0.0.0/8"],
 ];
 const TIMES: [number, string][] = [
   [900, "for 15 minutes"],

@@ -51,7 +51,7 @@ test("rules in words", () => {
   expect(selects({ name: "a", namespaces: ["shop"], workload: "deployment/pay", port: 80 })).toBe("workload deployment/pay, in shop, port 80");
   expect(selects({ name: "a", namespaces: ["shop", "infra"] })).toBe("all pods, in shop, infra");
   expect(selects({ name: "a" })).toBe("all pods");
-  expect([origin({ name: "a", source: "helm", author: "helm" }), origin({ name: "a", source: "cli", author: "ada@x" })]).toEqual(["Helm", "the terminal, by ada@x"]);
+  expect([origin({ name: "a", source: "helm", author: "helm" }), origin({ name: "a", source: "cli", author: "cli ada@x" }), origin({ name: "a", author: "page" })]).toEqual(["Helm", "the terminal, by ada@x", "this page"]);
   expect([lasting(5), lasting(60), lasting(7200), lasting(90_000)]).toEqual(["5 s", "1 minute", "2 hours", "1 day"]);
 });
 

@@ -77,8 +77,8 @@ export function selects(rule: WholeRule | RuleWish): string {
 const SOURCES: Record<string, string> = { settings: "the settings", file: "a file", helm: "Helm", cli: "the terminal", hub: "this page" };
 
 /** Where a rule comes from. */
-export const origin = ({ source = "", author = "" }: WholeRule) =>
-  [SOURCES[source] ?? source, author && author !== source ? `by ${author}` : ""].filter(Boolean).join(", ");
+export const origin = ({ source = "hub", author = "" }: WholeRule) =>
+  [SOURCES[source] ?? source, author && author !== source && author !== "page" ? `by ${author.replace(/^cli /, "")}` : ""].filter(Boolean).join(", ");
 
 /** A length of time in its largest unit. */
 export function lasting(seconds: number): string {

@@ -6,7 +6,7 @@ import { Rows } from "./rows";
 const SLICE = 200_000;
 /** Characters of a value that a line shows. */
 const WIDTH = 2_000;
-const DEEPEST_INDENT = 40;
+const DEEPEST_INDENT = 20;
 
 interface Props {
   text: string;

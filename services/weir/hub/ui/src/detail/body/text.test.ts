@@ -18,6 +18,7 @@ test("tags are indented, and elements of nothing but text stay whole", () => {
 test("tags that never end, or end what never began", () => {
   expect(all(xmlLines("</x></y><z"))).toEqual(["</x>", "</y>", "<z"]);
   expect(all(xmlLines("<br>a<img src=x>b"))).toEqual(["<br>", "a", "<img src=x>", "b"]);
+  expect(all(xmlLines(" <b>x</b>\n\u0000"))).toEqual(["<b>x</b>", "\u0000"]);
   expect(xmlLines("<a>".repeat(200_000)).length).toBe(200_000);
   expect(xmlLines("<".repeat(200_000)).length).toBe(200);
 });

@@ -97,9 +97,11 @@ function next(text: string, wanted: string, at: number, past: number): number {
   return found < 0 ? text.length : found + past;
 }
 
+/** Without white space at its ends; what cannot be seen otherwise stays. */
 function trimmed(text: string, from: number, to: number): [number, number] {
-  while (from < to && text.charCodeAt(from) <= 32) from += 1;
-  while (to > from && text.charCodeAt(to - 1) <= 32) to -= 1;
+  const white = (at: number) => " \t\r\n".includes(text[at]!);
+  while (from < to && white(from)) from += 1;
+  while (to > from && white(to - 1)) to -= 1;
   return [from, to];
 }
 

@@ -80,7 +80,7 @@ function Plain({ kind, body, label }: { kind: Kind; body: Body; label: string })
         line={(at) => {
           const { depth, text } = lines.line(at);
           return (
-            <div class="line" key={at} style={{ paddingLeft: `${Math.min(depth, 40) * 2}ch` }}>
+            <div class="line" key={at} style={{ paddingLeft: `${Math.min(depth, 20) * 2}ch` }}>
               {inert(text) || "\n"}
             </div>
           );
