@@ -185,7 +185,7 @@ async def test_opening_the_printed_url_signs_a_browser_in(tmp_path: Path) -> Non
         printed = weir.shared["hub.url"]
         async with weir.http.get(printed, allow_redirects=False) as answer:
             assert answer.status == 303
-            assert answer.headers["Location"] == "/"
+            assert answer.headers["Location"] == "./"
             cookie = answer.headers["Set-Cookie"]
             assert "HttpOnly" in cookie
             assert "SameSite=Strict" in cookie

@@ -111,6 +111,7 @@ def make_host(
     bus_settings: BusSettings = loaded["bus"]
     shared = shared if shared is not None else {}
     shared.setdefault("data_dir", data_dir(runtime))
+    shared.setdefault("settings", loaded)
     shared.setdefault("capture.exclude", own_ends(loaded))
     node = runtime.node or socket.gethostname()
     return Host(

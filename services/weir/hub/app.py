@@ -10,8 +10,9 @@ import msgspec
 from aiohttp import web
 
 from weir.archive.api import Archive
+from weir.hub.answers import SettingsAnswer
 from weir.hub.following import Following
-from weir.hub.guard import Guard
+from weir.hub.guard import Guard, dress
 from weir.hub.health import Health, health
 from weir.hub.history import History
 from weir.hub.language import Language
@@ -19,9 +20,10 @@ from weir.hub.live import Live
 from weir.hub.openapi import document
 from weir.hub.page import page_routes
 from weir.hub.replies import answer
-from weir.hub.routes import ROUTES
+from weir.hub.routes import API, ROUTES
 from weir.hub.rulings import Rulings
 from weir.hub.settings import HubSettings
+from weir.hub.settings_shown import in_force
 from weir.hub.shelf import Shelf
 from weir.hub.wishes import Tables, Wishes
 from weir.runtime.service import Context
@@ -48,7 +50,7 @@ class Hub:
         self.wishes = Wishes(settings, context, archive, tables)
         self.parts: dict[str, Any] = {
             "hub": self,
-            "history": History(context, archive, shelf),
+            "history": History(context, archive, shelf, settings.query_timeout_s),
             "language": Language(context, archive, shelf),
             "rulings": Rulings(self.wishes, self.state),
             "following": Following(settings, context, self.live, self.wishes, shelf),
@@ -59,8 +61,13 @@ class Hub:
 
     def application(self, guard: Guard) -> web.Application:
         app = web.Application(middlewares=[web.middleware(guard)], client_max_size=MAX_BODY)
-        app.add_routes([web.route(route.method, route.path, self._handler(route.handler)) for route in ROUTES])
-        app.add_routes(page_routes(Path(__file__).parent / "static"))
+        app.on_response_prepare.append(dress)
+        base = self.settings.base_path
+        for route in ROUTES:
+            # Probes and scrapers ask the process itself, not the ingress.
+            for prefix in {base, ""} if not route.path.startswith(API) else {base}:
+                app.router.add_route(route.method, prefix + route.path, self._handler(route.handler))
+        app.add_routes(page_routes(Path(__file__).parent / "static", base))
         return app
 
     def _handler(self, name: str) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
@@ -85,6 +92,9 @@ class Hub:
 
     async def health(self, request: web.Request) -> web.Response:
         return answer(self.state())
+
+    async def settings_shown(self, request: web.Request) -> web.Response:
+        return answer(SettingsAnswer(settings=in_force(self.context.shared.get("settings"), self.settings)))
 
     async def openapi(self, request: web.Request) -> web.Response:
         return web.Response(body=self._openapi, content_type="application/json")

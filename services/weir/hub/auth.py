@@ -5,35 +5,64 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 from urllib.parse import urlsplit
+
+import msgspec
 
 MIN_TOKEN = 12
 MAX_TOKEN = 512
 
 
-class Gate:
-    """Checks what a request brings. Comparisons take the same time whatever is wrong."""
+class Caller(msgspec.Struct, frozen=True):
+    """Who asks, as far as that is known."""
 
-    def __init__(self, token: str, hosts: Iterable[str], listen_host: str) -> None:
+    name: str
+    by_cookie: bool
+    """A browser sent it along with whatever page asked: then the page must be ours."""
+
+
+class Authenticator(Protocol):
+    """Tells who asks. Asynchronous, since another one than the token may have to ask somebody else."""
+
+    async def caller(self, authorization: str, cookie: str) -> Caller | None:
+        """From the header Authorization and the hub's cookie; None for nobody who may ask."""
+        ...
+
+    async def sign_in(self, query: Mapping[str, str]) -> str | None:
+        """The cookie for a page that was opened with these parameters, `token` among them; None if it is refused."""
+        ...
+
+
+class TokenAuthenticator:
+    """Whoever has the token may ask everything. Comparisons take the same time whatever is wrong."""
+
+    def __init__(self, token: str) -> None:
         self._token = token.encode()
         self._cookie = hmac.new(self._token, b"weir page cookie", hashlib.sha256).hexdigest()
-        self._hosts = frozenset(host.lower().rstrip(".") for host in (*hosts, listen_host, "localhost"))
 
-    @property
-    def cookie(self) -> str:
-        """What the page's cookie holds: it proves the token and does not reveal it."""
-        return self._cookie
+    async def caller(self, authorization: str, cookie: str) -> Caller | None:
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() == "bearer" and self._is_token(given.strip()):
+            return Caller("token", by_cookie=False)
+        if hmac.compare_digest(_encode(cookie), self._cookie.encode()):
+            return Caller("token", by_cookie=True)
+        return None
 
-    def token_ok(self, given: str) -> bool:
+    async def sign_in(self, query: Mapping[str, str]) -> str | None:
+        """The cookie proves the token and does not reveal it."""
+        return self._cookie if self._is_token(query.get("token", "")) else None
+
+    def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(_encode(given), self._token)
 
-    def bearer_ok(self, authorization: str) -> bool:
-        scheme, _, given = authorization.partition(" ")
-        return scheme.lower() == "bearer" and self.token_ok(given.strip())
 
-    def cookie_ok(self, given: str) -> bool:
-        return hmac.compare_digest(_encode(given), self._cookie.encode())
+class Gate:
+    """Checks from where a request comes: the name it uses for the hub, and the page that asks."""
+
+    def __init__(self, hosts: Iterable[str], listen_host: str) -> None:
+        self._hosts = frozenset(host.lower().rstrip(".") for host in (*hosts, listen_host, "localhost"))
 
     def host_ok(self, host: str) -> bool:
         """Against DNS rebinding: a foreign page's own name may be made to point here, an address may not."""

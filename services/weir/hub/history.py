@@ -11,6 +11,9 @@ from weir.archive.api import MAX_GROUPS, Archive, Page
 from weir.archive.codec import entry_json
 from weir.hub import graph, params
 from weir.hub.answers import StatsAnswer
+from weir.hub.download import MAX_EXPORT, download
+from weir.hub.export import FORMATS, writer_of
+from weir.hub.openapi import program_version
 from weir.hub.picked import Picked
 from weir.hub.replies import Values, answer, last, refusal, values_of
 from weir.hub.shelf import Shelf
@@ -20,7 +23,9 @@ from weir.runtime.service import Context
 
 
 class History:
-    def __init__(self, context: Context, archive: Archive, shelf: Shelf) -> None:
+    def __init__(self, context: Context, archive: Archive, shelf: Shelf, page_s: float) -> None:
+        """`page_s`: seconds that one page of an export may take."""
+        self._page_s = page_s
         self._context = context
         self._archive = archive
         self._shelf = shelf
@@ -83,6 +88,20 @@ class History:
         )
         until = query.until_ns or self._context.clock.now_ns()
         return answer(graph.service_map(group, edges, nodes, limit, query.since_ns, until))
+
+
+    async def export(self, request: web.Request) -> web.StreamResponse:
+        values = values_of(request)
+        form = last(values.pop("format", [])) or "jsonl"
+        limit = params.number("limit", last(values.pop("limit", [])), 10_000, 1, MAX_EXPORT)
+        fields = params.names_of(values.pop("fields", []))
+        if form not in FORMATS:
+            raise QueryError(f"format = {form!r:.80} is none", hint=f"one of: {', '.join(FORMATS)}")
+        if fields and form == "har":
+            raise QueryError("HAR has fields of its own", hint="leave `fields` out, or take csv or jsonl")
+        query = self._query(values, (*params.CONDITIONS, "order"))
+        writer = writer_of(form, fields, program_version())
+        return await download(request, self._context, self._archive, query, limit, writer, form, self._page_s)
 
 
 def detail_of(values: Values) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,21 @@ from aiohttp import web
 from weir.errors import HubError
 
 BACKLOG = 128
+SILENT_S = 15.0
+"""A connection that has not brought a whole request within this time is closed."""
+KEEPALIVE_S = 75.0
+MAX_LINE = 16384
+"""Bytes of the request line, and of one header field."""
+
+_silent: dict[asyncio.BaseProtocol, asyncio.TimerHandle] = {}
+"""Connections that have not brought a request yet, and what hangs them up."""
+
+
+def heard(request: web.Request) -> None:
+    """Its connection is no silent one."""
+    timer = _silent.pop(request.protocol, None)
+    if timer is not None:
+        timer.cancel()
 
 
 class _TurnAway(asyncio.Protocol):
@@ -22,25 +38,41 @@ class _TurnAway(asyncio.Protocol):
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, host: str, port: int, max_connections: int, surplus: Callable[[], None], shutdown_s: float
+    app: web.Application, host: str, port: int, max_connections: int, refused: Callable[[str], None],
+    shutdown_s: float, tls: ssl.SSLContext | None = None, silent_s: float = SILENT_S,
 ) -> AsyncIterator[int]:
-    """Serve inside the block; gives the port. `surplus` is called for each connection that is turned away."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=shutdown_s, max_line_size=16384)
+    """Serve inside the block; gives the port. `refused` is told of each connection that is turned away."""
+    runner = web.AppRunner(
+        app, access_log=None, shutdown_timeout=shutdown_s, max_line_size=MAX_LINE, max_field_size=MAX_LINE,
+        keepalive_timeout=KEEPALIVE_S,
+    )
     await runner.setup()
     try:
         server = runner.server
         if server is None:
             raise RuntimeError("an application that is set up has a server")
         answer = server
+        loop = asyncio.get_running_loop()
 
         def connect() -> asyncio.BaseProtocol:
-            if len(answer.connections) < max_connections:
-                return answer()
-            surplus()
-            return _TurnAway()
+            if len(answer.connections) >= max_connections:
+                refused("connections")
+                return _TurnAway()
+            protocol = answer()
+            _silent[protocol] = loop.call_later(silent_s, hang_up, protocol)
+            return protocol
+
+        def hang_up(protocol: asyncio.BaseProtocol) -> None:
+            _silent.pop(protocol, None)
+            transport = getattr(protocol, "transport", None)
+            if transport is not None:
+                refused("silent")
+                transport.abort()
 
         try:
-            bound = await asyncio.get_running_loop().create_server(connect, host, port, backlog=BACKLOG)
+            bound = await loop.create_server(
+                connect, host, port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=silent_s if tls else None
+            )
         except OSError as error:
             raise HubError(
                 f"cannot listen on {host}:{port}: {os.strerror(error.errno) if error.errno else error}",

@@ -27,7 +27,7 @@ def document() -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "weir hub",
-            "version": _version(),
+            "version": program_version(),
             "description": "Kubernetes traffic, decoded. Every answer but /healthz needs the token: as a bearer, or "
             "as the cookie that opening `/?token=…` sets.",
         },
@@ -74,7 +74,8 @@ def _operation(route: Route, schema: dict[str, Any] | None) -> dict[str, Any]:
 def _success(route: Route, schema: dict[str, Any] | None) -> dict[str, Any]:
     if not route.media:
         return {"description": "The WebSocket is open"}
-    return {"description": "The answer", "content": {route.media: {"schema": schema or {"type": "string"}}}}
+    content = {media: {"schema": schema or {"type": "string"}} for media in route.media.split()}
+    return {"description": "The answer", "content": content}
 
 
 def _failures(route: Route) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _parameter(param: Param) -> dict[str, Any]:
     return made
 
 
-def _version() -> str:
+def program_version() -> str:
     try:
         return version("weir")
     except PackageNotFoundError:

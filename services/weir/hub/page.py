@@ -34,8 +34,8 @@ def refused_page(error: str) -> str:
     return REFUSED.format(error=html.escape(error))
 
 
-def page_routes(static: Path) -> list[web.AbstractRouteDef]:
-    """Routes of the page: `/`, and everything below the folder."""
+def page_routes(static: Path, base: str = "") -> list[web.AbstractRouteDef]:
+    """Routes of the page: `/`, and everything in the folder; all below `base`."""
     index = static / "index.html"
 
     async def page(request: web.Request) -> web.StreamResponse:
@@ -43,17 +43,27 @@ def page_routes(static: Path) -> list[web.AbstractRouteDef]:
             return web.FileResponse(index, headers={"Cache-Control": "no-cache"})
         return web.Response(text=MISSING, content_type="text/html")
 
-    routes: list[web.AbstractRouteDef] = [web.get("/", page)]
+    routes: list[web.AbstractRouteDef] = [web.get(f"{base}/", page)]
+    if base:
+        routes.append(web.get(base, _slash(base)))
     for folder in sorted(static.iterdir()) if static.is_dir() else ():
         if folder.is_dir():
-            routes.append(web.static(f"/{folder.name}", folder))
+            routes.append(web.static(f"{base}/{folder.name}", folder))
         elif folder != index:
-            routes.append(web.get(f"/{folder.name}", _file(folder)))
+            routes.append(web.get(f"{base}/{folder.name}", _file(folder)))
     return routes
 
 
 def _file(path: Path) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         return web.FileResponse(path)
+
+    return handler
+
+
+def _slash(base: str) -> Handler:
+    async def handler(request: web.Request) -> web.StreamResponse:
+        """The page's links are relative: below the base, not beside it."""
+        raise web.HTTPSeeOther(f"./{base.rpartition('/')[2]}/")
 
     return handler

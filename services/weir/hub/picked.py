@@ -36,7 +36,7 @@ class Picked:
             return entry
         made: EntryMap = {}
         for path, variable in self._readers:
-            value = _worked_out(variable, entry) if variable is not None and not variable.path else _at(entry, path)
+            value = _worked_out(variable, entry) if variable is not None and not variable.path else at(entry, path)
             if value is not None:
                 _put(made, path, value)
         return made
@@ -48,7 +48,8 @@ def _worked_out(variable: Variable, entry: EntryMap) -> Any:
     return variable.reader(entry) if variable.reader is not None else None
 
 
-def _at(entry: EntryMap, path: tuple[str, ...]) -> Any:
+def at(entry: EntryMap, path: tuple[str, ...]) -> Any:
+    """What lies at a path; None if nothing does."""
     held: Any = entry
     for key in path:
         held = mapping(held).get(key)

@@ -18,10 +18,13 @@ from weir.hub.answers import (
     Saved,
     SavedAnswer,
     SavedWish,
+    SettingsAnswer,
     StatsAnswer,
     TargetsAnswer,
     ValuesAnswer,
 )
+from weir.hub.download import MAX_EXPORT
+from weir.hub.export import FORMATS
 from weir.hub.graph import GROUPINGS, MAX_EDGES, MapAnswer
 from weir.hub.health import Health
 from weir.hub.selection import Preview, RuleState
@@ -57,6 +60,8 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
     not_found: bool = False
     read_only: bool = False
     """What comes from elsewhere is refused."""
+    streams: bool = False
+    """Its answer takes as long as somebody reads it."""
     open: bool = False
     """Answered without a token."""
 
@@ -82,6 +87,10 @@ DETAIL = Param(
     name="detail", doc="`summary` leaves out headers, trailers, bodies and labels",
     schema={"type": "string", "enum": ["full", "summary"], "default": "full"},
 )
+ORDER = Param(
+    name="order", doc="`failed`: what failed first, the newest of it first, and then the rest",
+    schema={"type": "string", "enum": list(ORDERS), "default": "newest"},
+)
 FIELDS = Param(
     name="fields", doc="Only these fields (names of the filter language), in the contract's form; `id` and `timestamp` "
     "are always there", many=True,
@@ -90,8 +99,7 @@ PAGING = (
     Param(name="limit", doc="Entries on a page",
           schema={"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 100}),
     Param(name="cursor", doc="`next` of the page before"),
-    Param(name="order", doc="`failed`: what failed first, the newest of it first, and then the rest",
-          schema={"type": "string", "enum": list(ORDERS), "default": "newest"}),
+    ORDER,
 )
 TAIL = (
     Param(name="format", doc="Form of the messages",
@@ -115,6 +123,12 @@ MAP = (
     Param(name="limit", doc="Edges at most, the busiest first; what else there is is counted in `left_out`",
           schema={"type": "integer", "minimum": 1, "maximum": MAX_EDGES, "default": 500}),
 )
+EXPORT = (
+    Param(name="format", doc="Form of the file", schema={"type": "string", "enum": list(FORMATS), "default": "jsonl"}),
+    Param(name="limit", doc="Entries at most",
+          schema={"type": "integer", "minimum": 1, "maximum": MAX_EXPORT, "default": 10_000}),
+    ORDER, FIELDS,
+)
 FILTER = Param(name="filter", doc="A text in the filter language, which need not be right",
                schema={"type": "string", "maxLength": 2 * MAX_FILTER})
 AT = Param(name="at", doc="Where the cursor stands: characters from the begin; the end if it is left out",
@@ -135,6 +149,17 @@ dropped since the reader was too slow, `hidden` what was left out for a tag. The
 `{"pause": true}`, `{"pause": false}`, `{"rate": 100}` or `{"filter": {"protocol": ["http"], "text": "x"}}`; what
 cannot be understood is answered by `{"type": "error", "error", "hint"}` and changes nothing. A browser needs the
 cookie, and its Origin is checked."""
+
+EVENTS_DOC = """Live entries as server-sent events, for `curl -N`.
+
+Event `entries` holds a JSON list of entries, `counts` how many matched, were shown, missed and hidden since the event
+before, as in the tail. Comments come when nothing else does."""
+
+EXPORT_DOC = """The selected entries as a file.
+
+`Weir-Matched` says how many there are, `Weir-Cut` whether more than `limit` were left out; then the file's name says
+so, too, and in HAR the comment of the log. HAR holds HTTP alone. In CSV a text that a spreadsheet would take for a
+formula stands behind an apostrophe."""
 
 ROUTES: tuple[Route, ...] = (
     Route(path=f"{API}/entries", handler="history.entries", doc="Entries of the archive",
@@ -182,7 +207,13 @@ ROUTES: tuple[Route, ...] = (
     Route(path=f"{API}/saved/{{name}}", method="DELETE", handler="language.remove_saved", params=(SAVED_NAME,),
           doc="Remove a saved filter", answer=Saved, not_found=True),
     Route(path=f"{API}/tail", handler="following.tail", doc=TAIL_DOC, params=(*CONDITIONS, DETAIL, *TAIL), status=101,
-          media=""),
+          media="", streams=True),
+    Route(path=f"{API}/events", handler="following.events", doc=EVENTS_DOC, params=(*CONDITIONS, DETAIL, *TAIL[1:]),
+          media="text/event-stream", streams=True),
+    Route(path=f"{API}/export", handler="history.export", doc=EXPORT_DOC, params=(*CONDITIONS, *EXPORT),
+          media="application/x-ndjson text/csv application/json", streams=True),
+    Route(path=f"{API}/settings", handler="hub.settings_shown", answer=SettingsAnswer,
+          doc="Settings in force in the process that answers; secrets are masked"),
     Route(path=f"{API}/openapi.json", handler="hub.openapi", doc="This document", answer=dict[str, Any]),
     Route(path="/metrics", handler="hub.metrics", doc="Prometheus metrics of this process", media="text/plain"),
     Route(path="/healthz", handler="hub.healthz", doc="Whether this process answers", media="text/plain", open=True),

@@ -12,11 +12,12 @@ from weir.archive.api import Archive
 from weir.archive.open import check_archive, memory_elsewhere, open_reader
 from weir.bus.topics import CONTROL, ENDPOINTS, ENTRIES, HEALTH, RULES, SAVED
 from weir.hub.app import Hub
-from weir.hub.auth import Gate
+from weir.hub.auth import Gate, TokenAuthenticator
 from weir.hub.guard import Guard
 from weir.hub.listen import listening
 from weir.hub.settings import HubSettings
 from weir.hub.shelf import Shelf
+from weir.hub.tls import Certificate, certificate
 from weir.hub.token import TOKEN_FILE, check_token, token_of
 from weir.hub.wishes import Tables
 from weir.runtime.probes import split_listen
@@ -24,6 +25,8 @@ from weir.runtime.service import Context, Service
 
 log = logging.getLogger("weir.hub")
 
+RENEWAL_S = 30.0
+"""So often it is looked whether the certificate was replaced."""
 SHUTDOWN_S = 2.0
 """Requests that are being answered have so long to end."""
 
@@ -44,6 +47,7 @@ class HubService(Service):
         if settings.token:
             check_token(settings.token, "hub.token")
         self._host, self._port = split_listen(settings.listen, "hub.listen")
+        self._certificate = certificate(settings.tls_cert_file, settings.tls_key_file)
         context.shared["archive.readers"] = True
 
     def check(self) -> None:
@@ -62,7 +66,8 @@ class HubService(Service):
             hub = Hub(settings, context, archive, Tables(*opened[:-1]), shelf)
             async with listening(
                 hub.application(self._guard(token)), self._host, self._port, settings.max_connections,
-                partial(context.counts.add, "hub.refused", 1, "connections"), SHUTDOWN_S,
+                partial(context.counts.add, "hub.refused", 1), SHUTDOWN_S,
+                self._certificate.context if self._certificate is not None else None,
             ) as port:
                 self._announce(port, token, data_dir)
                 try:
@@ -84,13 +89,14 @@ class HubService(Service):
     def _guard(self, token: str) -> Guard:
         settings = self.settings
         return Guard(
-            Gate(token, settings.hosts, self._host), f"weir-{self._port}", settings.max_requests,
-            settings.query_timeout_s, partial(self.context.counts.add, "hub.refused", 1),
+            Gate(settings.hosts, self._host), TokenAuthenticator(token), settings, f"weir-{self._port}",
+            partial(self.context.counts.add, "hub.refused", 1),
         )
 
     def _announce(self, port: int, token: str, data_dir: Path) -> None:
         shown = self._host if self._host not in ("0.0.0.0", "::") else "localhost"
-        base = f"http://{f'[{shown}]' if ':' in shown else shown}:{port}/"
+        scheme = "https" if self._certificate is not None else "http"
+        base = f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{port}{self.settings.base_path}/"
         self.context.modes["hub.listen"] = base
         self.context.shared["hub.url"] = f"{base}?token={token}"
         if self.settings.token:
@@ -102,8 +108,16 @@ class HubService(Service):
     async def _serve(self, hub: Hub) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                live = tasks.create_task(hub.live.run())
+                background = [tasks.create_task(hub.live.run())]
+                if self._certificate is not None:
+                    background.append(tasks.create_task(self._renewals(self._certificate)))
                 await self.context.stop.wait()
-                live.cancel()
+                for task in background:
+                    task.cancel()
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
+
+    async def _renewals(self, certificate: Certificate) -> None:
+        while True:
+            await self.context.clock.sleep(RENEWAL_S)
+            certificate.refresh()

@@ -9,13 +9,25 @@ import msgspec
 
 class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     listen: Annotated[
-        str, msgspec.Meta(description="HOST:PORT for page and API; beyond loopback put TLS in front")
+        str, msgspec.Meta(description="HOST:PORT for page and API; beyond loopback use TLS, here or in front")
     ] = "127.0.0.1:8899"
     token: Annotated[
         str,
         msgspec.Meta(
             description="Who has it may read everything; empty: made once and kept in the data folder (mode 0600)",
             extra={"secret": True},
+        ),
+    ] = ""
+    tls_cert_file: Annotated[
+        str, msgspec.Meta(description="Certificate chain (PEM) to serve HTTPS with; read again when it changes")
+    ] = ""
+    tls_key_file: Annotated[str, msgspec.Meta(description="Its private key (PEM)")] = ""
+    base_path: Annotated[
+        str,
+        msgspec.Meta(
+            description="Path below which page and API are reached, e.g. /weir behind an ingress that leaves the path "
+            "as it is",
+            pattern=r"^((/[A-Za-z0-9._~-]+)+)?$",
         ),
     ] = ""
     hosts: Annotated[

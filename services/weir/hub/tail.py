@@ -146,8 +146,8 @@ class Tail:
             self._bytes -= len(self._queue.popleft())
             self._missed += 1
 
-    def take(self) -> bytes | None:
-        """The next message; None when there is nothing to tell."""
+    def gathered(self) -> Message | None:
+        """What came since the message before; None when there is nothing to tell."""
         if not self._matched and not self._hidden:
             return None
         message = Message(
@@ -155,7 +155,12 @@ class Tail:
             matched=self._matched, shown=self._shown, missed=self._missed, hidden=self._hidden,
         )
         self._clear()
-        return self.encode(message)
+        return message
+
+    def take(self) -> bytes | None:
+        """The same as it is sent."""
+        message = self.gathered()
+        return None if message is None else self.encode(message)
 
     def encode(self, message: Any) -> bytes:
         return msgspec.msgpack.encode(message) if self.form == "msgpack" else msgspec.json.encode(message)

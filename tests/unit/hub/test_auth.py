@@ -6,30 +6,34 @@ from pathlib import Path
 import pytest
 
 from weir.errors import SettingsError
-from weir.hub.auth import Gate, host_name
+from weir.hub.auth import Caller, Gate, TokenAuthenticator, host_name
 from weir.hub.token import TOKEN_FILE, token_of
 
-GATE = Gate("a-token-of-weir", ("weir.example",), "hub.internal")
+GATE = Gate(("weir.example",), "hub.internal")
+TOKEN = "a-token-of-weir"
+KNOWN = TokenAuthenticator(TOKEN)
 
 
-def test_the_token_opens() -> None:
-    assert GATE.token_ok("a-token-of-weir")
-    assert GATE.bearer_ok("Bearer a-token-of-weir")
-    assert GATE.bearer_ok("bearer  a-token-of-weir ")
-    assert GATE.cookie_ok(GATE.cookie)
+async def test_the_token_opens() -> None:
+    for scheme in ("Bearer a-token-of-weir", "bearer  a-token-of-weir "):
+        assert await KNOWN.caller(scheme, "") == Caller("token", by_cookie=False)
+    cookie = await KNOWN.sign_in({"token": TOKEN})
+    assert cookie is not None
+    assert await KNOWN.caller("", cookie) == Caller("token", by_cookie=True)
 
 
 @pytest.mark.parametrize("given", ["", "a-token-of-wei", "a-token-of-weir ", "A-TOKEN-OF-WEIR", "ä\ud800", "x" * 10**6])
-def test_nothing_else_does(given: str) -> None:
-    assert not GATE.token_ok(given)
-    assert not GATE.cookie_ok(given)
-    assert not GATE.bearer_ok(f"Basic {given}")
+async def test_nothing_else_does(given: str) -> None:
+    assert await KNOWN.sign_in({"token": given}) is None
+    assert await KNOWN.sign_in({"t": given}) is None
+    assert await KNOWN.caller(f"Basic {given}", given) is None
+    assert await KNOWN.caller(f"Basic {TOKEN}", "") is None
 
 
-def test_the_cookie_does_not_hold_the_token() -> None:
-    assert "a-token-of-weir" not in GATE.cookie
-    assert not GATE.cookie_ok("a-token-of-weir")
-    assert not GATE.bearer_ok(f"Bearer {GATE.cookie}")
+async def test_the_cookie_does_not_hold_the_token() -> None:
+    cookie = await KNOWN.sign_in({"token": TOKEN}) or ""
+    assert TOKEN not in cookie
+    assert await KNOWN.caller(f"Bearer {cookie}", TOKEN) is None
 
 
 @pytest.mark.parametrize("host", [
@@ -49,7 +53,7 @@ def test_names_that_a_foreign_page_could_point_here(host: str) -> None:
 
 
 def test_a_star_knows_every_name() -> None:
-    assert Gate("t", ("*",), "127.0.0.1").host_ok("anything.example")
+    assert Gate(("*",), "127.0.0.1").host_ok("anything.example")
 
 
 @pytest.mark.parametrize(("origin", "host", "ours"), [
