@@ -13,10 +13,21 @@ from typing import Any, TypeVar
 import pytest
 
 from weir.testing.cluster.control import VARIABLE
+from weir.testing.cluster.installation import Installation
 
 HERE = Path(__file__).parent
 SHOP = ("dns", "catalog", "payments", "checkout", "frontend", "visitors")
 T = TypeVar("T")
+CALLS = """
+import http.client
+for trace in {traces!r}:
+    connection = http.client.HTTPConnection({host!r}, 8080, timeout=10)
+    connection.connect()
+    print(connection.sock.getsockname()[1])
+    connection.request("GET", {path!r} + "?trace=" + trace)
+    assert connection.getresponse().read()
+    connection.close()
+"""
 
 
 class Cluster:
@@ -50,6 +61,15 @@ class Cluster:
         """What a piece of Python prints in a pod of that workload."""
         return self.kubectl("exec", "-n", namespace, workload, "--", "python", "-c", code).strip()
 
+    def call(self, workload: str, host: str, path: str, traces: list[str]) -> list[int]:
+        """One call on a connection of its own for each trace, from a pod of the workload; their local ports."""
+        code = CALLS.format(host=host, path=path, traces=traces)
+        return [int(port) for port in self.python_in(workload, code).split()]
+
+    def pod_of(self, workload: str) -> dict[str, Any]:
+        (pod,) = self.pods("demo", f"app={workload}")
+        return pod
+
 
 def _wait_until(what: str, look: Callable[[], T], within_s: float) -> T:
     """The first answer of `look` that is true; what refuses to answer yet is no answer."""
@@ -74,6 +94,8 @@ def wait_until() -> Callable[[str, Callable[[], T], float], T]:
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     if VARIABLE not in os.environ:
+        if os.environ.get("WEIR_REQUIRE"):
+            pytest.fail("no cluster, and WEIR_REQUIRE is set: start this by `make e2e-cluster`")
         pytest.skip("no cluster: start this by `make e2e-cluster`")
     return Cluster()
 
@@ -86,3 +108,12 @@ def shop(cluster: Cluster) -> Iterator[str]:
         cluster.kubectl("rollout", "status", f"deployment/{part}", "-n", "demo", "--timeout=120s")
     yield "demo"
     cluster.kubectl("delete", "-f", str(HERE / "shop.yaml"), "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def weir(cluster: Cluster, shop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """Installed while the shop was running, without a rule; ready."""
+    installation = Installation("weir", "weir", tmp_path_factory.mktemp("weir"))
+    installation.install("--values", str(HERE / "values.yaml"))
+    yield installation
+    installation.uninstall()
