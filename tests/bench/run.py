@@ -19,9 +19,11 @@ import joined
 import live
 import msgspec
 import reading
+import scaling
 import selecting
 import storing
 import targets
+import watched
 from measure import Case, Figure, Run, Skip, machine
 
 CASES: dict[str, Case] = {
@@ -37,6 +39,8 @@ CASES: dict[str, Case] = {
     "capture": live.capture,
     "kernel": filtering.kernel,
     "selection": selecting.selection,
+    "scale": scaling.scale,
+    "watched": watched.watched,
 }
 
 
