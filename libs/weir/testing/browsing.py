@@ -199,3 +199,14 @@ async def rows_are(page: Page, wanted: list[str]) -> None:
 
 async def live(page: Page) -> None:
     await page.locator(".state.live").wait_for()
+
+
+async def filtered(page: Page, text: str, *, taken: bool = True) -> None:
+    """Write a filter and press Enter; `taken`: wait until it is in force."""
+    bar = page.get_by_label("Filter", exact=True)
+    await bar.fill(text)
+    await bar.press("Enter")
+    if taken:
+        await page.wait_for_function(
+            "(text) => (new URLSearchParams(location.search).get('filter') ?? '') === text", arg=text
+        )

@@ -1,63 +1,17 @@
-"""Keys, narrow and dark screens, who is let in, a hub that goes and returns, and what is said of losses."""
+"""Narrow and dark screens, who is let in, a hub that goes and returns, and what is said of losses."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 import pytest
 from playwright.async_api import Browser, expect
 
-from weir.testing.browsing import ROW, TOKEN, Rig, entry, live, looking, rows_are
+from weir.testing.browsing import ROW, TOKEN, Rig, connection, entry, live, looking, rows_are
 
 pytestmark = pytest.mark.browser
-
-
-async def test_everything_is_done_by_keys(rig: Rig, browser: Browser) -> None:
-    await rig.stored(*(entry(n) for n in range(1, 4)))
-    async with looking(browser, rig.signed) as page:
-        await live(page)
-        await page.locator(ROW).nth(2).wait_for()
-        press, chosen, title = page.keyboard.press, page.locator(".row.selected .summary"), page.locator(".detail h2")
-        await press("ArrowDown")
-        await expect(title).to_have_text("GET /3 → 200")
-        await press("ArrowDown")
-        await press("ArrowDown")
-        await press("ArrowDown")
-        await expect(title).to_have_text("GET /1 → 200")
-        await press("ArrowUp")
-        await expect(chosen).to_have_text("GET /2 → 200")
-        await expect(title).to_have_text("GET /2 → 200")
-        await press("Escape")
-        await expect(title).to_have_count(0)
-        await press("Space")
-        await expect(page.locator(".state")).to_have_text("paused")
-        await press("Space")
-        await live(page)
-        await press("?")
-        await expect(page.get_by_role("dialog", name="Keys")).to_contain_text("find text")
-        await press("Escape")
-        await expect(page.get_by_role("dialog")).to_have_count(0)
-        await press("/")
-        await expect(page.get_by_label("Find text")).to_be_focused()
-        await page.keyboard.type("GET /2 ?")
-        await expect(page.locator(".empty")).to_be_visible()
-        await press("Backspace")
-        await press("Backspace")
-        await rows_are(page, ["GET /2 → 200"])
-        await press("Escape")
-        await expect(page.get_by_label("Find text")).not_to_be_focused()
-
-
-async def test_every_control_has_a_name_and_is_reached_by_tab(rig: Rig, browser: Browser) -> None:
-    async with looking(browser, rig.signed) as page:
-        await live(page)
-        reached = []
-        for _ in range(10):
-            await page.keyboard.press("Tab")
-            name = "document.activeElement.ariaLabel || document.activeElement.textContent"
-            reached.append(await page.evaluate(name))
-        assert reached == ["Pause", "Find text", "http", "grpc", "dns", "tls", "tcp", "udp", "failed", "Keys"]
 
 
 async def test_a_narrow_screen_shows_the_list_or_the_entry(rig: Rig, browser: Browser) -> None:
@@ -66,7 +20,7 @@ async def test_a_narrow_screen_shows_the_list_or_the_entry(rig: Rig, browser: Br
         await page.locator(ROW).first.wait_for()
         too_wide = "document.documentElement.scrollWidth > innerWidth"
         assert not await page.evaluate(too_wide)
-        for part in (".summary", ".time"):
+        for part in (".summary", ".time", ".source", ".target", ".latency"):
             assert await page.locator(f"{ROW} {part}").first.is_visible()
         await page.locator(ROW).first.click()
         await page.locator(".detail h2").wait_for()
@@ -121,13 +75,32 @@ async def test_a_hub_with_another_token_says_so(rig: Rig, browser: Browser) -> N
         await expect(page.locator(".banner.bad")).to_contain_text("open the URL that weir printed", timeout=20_000)
 
 
-async def test_without_a_target_the_page_says_what_is_missing(rig: Rig, browser: Browser) -> None:
+async def test_without_a_target_the_outline_is_explained_and_the_busiest_are_offered(rig: Rig, browser: Browser) -> None:
     await rig.control()
+    ends = {"src": {"ip": "10.0.0.1", "port": 40000}, "conn_local_bytes": 5000, "timestamp": time.time_ns()}
+    flows = [connection(n, dst={"ip": "10.0.0.2", "port": 8000 + n}, **ends | {"conn_remote_bytes": n * 1000}) for n in range(5)]
+    await rig.stored(*flows)
     async with looking(browser, rig.signed) as page:
-        await expect(page.locator(".banner")).to_have_text(
-            "Connections only, no payload; add --target all or name what you want"
-        )
-        await expect(page.locator(".empty")).to_contain_text("No connection has been opened or closed yet")
+        outline = page.get_by_role("region", name="Outline")
+        await expect(outline).to_contain_text("No payload is read until somebody chooses")
+        offered = outline.get_by_role("button", name=re.compile("^Read "))
+        await expect(offered).to_contain_text(["10.0.0.2:8004", "10.0.0.2:8003", "10.0.0.2:8002"])
+        await offered.first.click()
+        await expect(outline).to_contain_text("payload is read from now on")
+        await outline.get_by_role("button", name="Read for 30 minutes").click()
+        await expect(offered).to_have_count(3)
+        rules = await page.evaluate("async () => (await (await fetch('api/v1/rules')).json()).rules.map((one) => one.rule)")
+        assert [(one["name"], one["target"]) for one in rules] == [("page-10-0-0-2-8004", "10.0.0.2:8004")]
+        assert rules[0]["until_ns"]
+        await outline.get_by_role("button", name="later").click()
+        await expect(page.locator(".banner")).to_contain_text("Outline: connections and DNS only")
+
+
+async def test_nothing_to_see_is_explained(rig: Rig, browser: Browser) -> None:
+    async with looking(browser, rig.signed) as page:
+        await expect(page.locator(".empty")).to_contain_text("Nothing has been seen yet")
+        await page.get_by_role("button", name="Open State").click()
+        await page.get_by_role("region", name="State of weir").first.wait_for()
 
 
 async def test_losses_and_notes_are_told(rig: Rig, browser: Browser) -> None:
@@ -176,7 +149,7 @@ async def test_more_than_is_shown_a_second_is_said(rig: Rig, browser: Browser) -
     async with looking(browser, rig.signed) as page:
         await live(page)
         await rig.publish(*(entry(n) for n in range(100)))
-        await expect(page.locator(".counts")).to_contain_text("100 live, of which 5 are shown: too many a second")
+        await expect(page.locator(".counts")).to_contain_text("100 matched · 5 shown (too many a second for all)")
 
 
 async def test_the_policy_keeps_the_page_from_others_and_from_inline_code(rig: Rig, browser: Browser) -> None:

@@ -59,7 +59,11 @@ export function App() {
     order: () => go((now) => ({ order: ORDERS[(ORDERS.indexOf(now.order) + 1) % ORDERS.length]!, view: "list" })),
     live: () => go({ since: "", until: "", order: "newest", view: "list" }),
     clear: () => go({ filter: "" }),
-    time: () => document.getElementById("time")?.click(),
+    time: () => {
+      const button = document.getElementById("time");
+      button?.focus();
+      button?.click();
+    },
     view: (at) => go({ view: VIEWS[at]! }),
   });
 

@@ -36,6 +36,7 @@ export function why(feed: Pick<Feed, "connection" | "loaded" | "refused" | "trou
   if (feed.refused) return { says: "The filter cannot be read: mend it above, or clear it.", next: [clear] };
   if (feed.connection === "lost") return { says: "The hub does not answer. Is weir still running? This page tries again by itself.", next: [] };
   if (!feed.loaded) return { says: "Loading…", next: [] };
+  if (feed.trouble && (place.since || place.until)) return { says: "Nothing can be shown for this time.", next: [live] };
   if (feed.trouble) return { says: "History cannot be read now; live entries go on.", next: [] };
   if (place.since || place.until) return { says: "Nothing matches in this time. Take another time or filter.", next: [live, ...(place.filter ? [clear] : [])] };
   if (place.filter) return { says: "Nothing matches. Take a condition away, or wait.", next: [clear] };

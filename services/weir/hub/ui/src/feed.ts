@@ -163,9 +163,10 @@ export class Feed {
   private fail(error: unknown): void {
     this.loaded = true;
     this.trouble = told(error);
-    this.refused = error instanceof ApiError && error.status === 400 ? error : undefined;
+    const wrong = error instanceof ApiError && error.status === 400;
+    this.refused = wrong && error.position >= 0 ? error : undefined;
     // What was asked for cannot be shown: what is there answers another question.
-    if (this.refused) this.ring.clear();
+    if (wrong) this.ring.clear();
   }
 
   private add(entries: Entry[]): void {

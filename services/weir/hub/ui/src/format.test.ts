@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bodyText, duration, host, inert, outcome, size, where } from "./format";
+import { bodyText, day, duration, host, inert, outcome, size, where } from "./format";
 import type { Entry } from "./types";
 
 test("numbers are short", () => {
@@ -28,6 +28,13 @@ test("bodies are shown for people", () => {
 });
 
 test("hostile characters are made visible", () => {
-  expect(inert("a\u202eb\u001b[0m")).toBe("a\\u202eb\\u001b[0m");
+  expect(inert("a\u202eb\u001b[0m\u0000\u007f\u0085")).toBe("a\\u202eb␛[0m␀␡\\u0085");
   expect(inert("tab\tline\n ünïcode")).toBe("tab\tline\n ünïcode");
+});
+
+test("the day is said where it is not today", () => {
+  const now = new Date("2026-03-01T12:00:00").getTime();
+  expect(day(now * 1e6, now)).toBe("");
+  expect(day((now - 86_400_000 * 3) * 1e6, now)).toBe("26 Feb ");
+  expect(day(NaN, now)).toBe("");
 });
