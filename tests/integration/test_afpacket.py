@@ -311,6 +311,21 @@ async def test_an_interface_that_is_removed_ends_its_ring_and_the_capture(pair: 
         await asyncio.gather(collecting, return_exceptions=True)
 
 
+async def test_a_removed_interface_gives_what_it_showed_and_its_clock_goes_on_with_the_others(
+    pair: tuple[Namespace, Namespace],
+) -> None:
+    left, right = pair
+    async with capturing(right, interfaces=(right.interface, "lo"), retire_ms=400, tick_s=0.1) as capture:
+        send(left, numbered(50))
+        right.run("ip", "link", "delete", right.interface)
+        await capture.until(lambda: len(mine(capture)) == 50)
+        await capture.until(lambda: "was removed" in capture.context.notes.get(f"capture.{right.interface}", ""))
+        last = [block for block in capture.blocks if block.ring == 0][-1]
+        await capture.until(lambda: [b for b in capture.blocks if b.ring == 0][-1].clock_ns > last.clock_ns + 2 * 10**9)
+        assert not any(block.end for block in capture.blocks)
+    assert sorted(block.ring for block in capture.blocks if block.end) == [0, 1]
+
+
 async def test_without_libpcap_everything_is_handed_on_and_said(
     pair: tuple[Namespace, Namespace], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,7 @@ _AHEAD = 0x7FFFFFFF
 class Known:
     """A directed flow: what was decided, and who owns it."""
 
-    __slots__ = ("decision", "flow", "last_ns", "next", "owner", "reset", "shard", "version")
+    __slots__ = ("decision", "flow", "last_ns", "next", "owner", "reset", "shard", "tunnelled", "version")
 
     def __init__(self, flow: DirectedFlow, shard: int) -> None:
         self.flow = flow
@@ -35,16 +35,23 @@ class Known:
         """Behind the last sequence number that its owner showed; -1 if it has none."""
         self.reset = 0
         """RST, once its owner showed one."""
+        self.tunnelled = False
+        """It was seen inside a tunnel."""
 
-    def owned_by(self, interface: int, ts_ns: int, behind: int, flags: int) -> bool:
+    def owned_by(self, interface: int, ts_ns: int, behind: int, flags: int, sure: bool = False) -> bool:
         """Whether a packet on this interface is the one to take; `behind` as in `sequence_behind`, -1 without TCP.
+        `sure`: the kernel's filter has chosen it, which sees all interfaces in the order of their packets, where
+        blocks of several rings come in any; but it does not look into tunnels.
 
         A packet meets the owner before all others on its way. So an interface that shows what the owner has not owns
         the flow from now on: the owner failed, or the way has changed. The distance in time counts both ways: a clock
         that was set back must not keep the others out.
         """
         if self.owner != interface:
-            if self.owner and abs(ts_ns - self.last_ns) <= OWNERSHIP_NS and not self._is_news(behind, flags):
+            if (
+                self.owner and (self.tunnelled or not sure) and abs(ts_ns - self.last_ns) <= OWNERSHIP_NS
+                and not self._is_news(behind, flags)
+            ):
                 return False
             self.owner = interface
         self.last_ns = ts_ns

@@ -211,7 +211,7 @@ class PureHeaderEngine:
 
     def _read(self, work: _Work) -> Generator[None, None, int]:
         """Go through the packets; answers how many there were."""
-        data, hits = work.block.data, work.hits
+        data, hits, exact = work.block.data, work.hits, work.block.promise == "exact"
         unpack = _SHORT_CUT.unpack_from
         index = -1
         for index, frame in enumerate(frames(work.block)):
@@ -228,7 +228,7 @@ class PureHeaderEngine:
                     append, flow, known = hit
                     if header >= 20 and payload_wire >= 0 <= payload_len and (
                         not interface
-                        or known.owned_by(interface, ts_ns, sequence_behind(seq, payload_wire, flags), flags)
+                        or known.owned_by(interface, ts_ns, sequence_behind(seq, payload_wire, flags), flags, exact)
                     ):
                         append((
                             flow, ts_ns, TCP, flags, seq, ack if flags & ACK else 0, at + 34 + header,
@@ -299,9 +299,11 @@ class PureHeaderEngine:
             work.pending = index, ts_ns, interface, found, frame
             return None
         if interface:
+            known.tunnelled |= bool(found.tunnels)
             tcp = found.kind == TCP
             behind = sequence_behind(found.seq, found.payload_wire, found.flags) if tcp else -1
-            if not known.owned_by(interface, ts_ns, behind, found.flags if tcp else 0):
+            exact = work.block.promise == "exact"
+            if not known.owned_by(interface, ts_ns, behind, found.flags if tcp else 0, exact):
                 return Drop.DUPLICATE
         if found.tunnels:
             self.counts.add("filter.tunnel")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -25,7 +26,7 @@ from weir.testing.pytest_kafka import SecuredKafka
 from weir.testing.servers import missing
 
 REQUESTS = int(os.environ.get("WEIR_TOPOLOGY_REQUESTS", "10000"))
-QUERIES = 300
+FEWER, QUERIES = min(REQUESTS, 2000), 300
 TOOLS = missing("nginx", "nft")
 
 pytestmark = [
@@ -56,6 +57,35 @@ async def test_in_one_process(name: str, tmp_path: Path) -> None:
         assert shown < 0.6, "answers were seen at the end of the pod's link, too"
     elif name in ("bridge", "failing", "loopback"):
         assert shown > 0.9
+
+
+@pytest.mark.parametrize(
+    ("name", "capture"),
+    [
+        ("dnat", {"interfaces": ("va", "vb")}),
+        ("failing", {"interfaces": ("va", "vspare", "vb")}),
+        ("nodes", {"rings": 3}),
+        ("failing", {"rings": 3}),
+        ("snat", {"filter": "classic"}),
+        ("hairpin", {"filter": "classic"}),
+        ("redirect", {"filter": "classic"}),
+        ("failing", {"filter": "classic"}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "".join(value),
+)
+async def test_captured_in_other_ways(name: str, capture: dict[str, Any], tmp_path: Path) -> None:
+    """Interface by interface, in several rings, and where the kernel refuses eBPF and all of it is left to `filter`."""
+    with TOPOLOGIES[name]() as place:
+        talking = Talking(place, tmp_path)
+        with talking.serving():
+            async with Embedded(place.nodes, **capture) as weir:
+                await weir.publish(control(), place.records)
+                await weir.begin()
+                paths = await talking.ask("ways", FEWER)
+                told = await weir.finish()
+    requests = seen.requests(place, paths, told)
+    assert requests.asked == FEWER // len(place.talks) * len(place.talks)
+    assert requests.good, f"{place.name}: {requests}"
 
 
 def hold(place: Place, paths: list[str], names: list[str], told: dict[str, EntryMap]) -> None:

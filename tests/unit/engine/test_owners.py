@@ -34,3 +34,13 @@ def test_without_sequence_numbers_an_interface_waits_for_a_second() -> None:
 )
 def test_the_number_behind_a_segment(seq: int, length: int, flags: int, behind: int) -> None:
     assert sequence_behind(seq, length, flags) == behind
+
+
+def test_what_the_kernel_chose_is_taken_in_any_order_unless_it_came_through_a_tunnel() -> None:
+    """Blocks of two rings: the one with the news is read first."""
+    known = Known(DirectedFlow(protocol=6, src=b"aaaa", dst=b"bbbb"), 0)
+    assert known.owned_by(2, 0, 20, ACK, True)
+    assert known.owned_by(1, 1, 10, ACK, True)
+    assert not known.owned_by(2, 1, 10, ACK, False)
+    known.tunnelled = True
+    assert not known.owned_by(2, 2, 10, ACK, True)

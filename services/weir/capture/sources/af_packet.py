@@ -31,7 +31,7 @@ from weir.runtime.service import Context
 _MS = 1_000_000
 _OVERTAKE_NS = 20 * _MS
 """How late a packet may come into a block: a CPU can be interrupted between stamp and ring."""
-_SCHEDULING_NS = 100 * _MS
+_SCHEDULING_MS = 100
 _TAKE = 8
 """Blocks of a ring that are handed on before others get their turn."""
 _ARPHRD_ETHER, _ARPHRD_LOOPBACK = 1, 772
@@ -49,6 +49,10 @@ class Lane(msgspec.Struct):
     """When its clock has to be told, unless a block does so before; on the monotonic clock."""
     look_s: float = 0.0
     """When its drops and names are looked up."""
+    until_s: float = 0.0
+    """Its interface was removed: until then the kernel gives the block that was open; 0 while it is there."""
+    gone: bool = False
+    """Its interface was removed. Its clock goes on while others are captured: they may show its conversations now."""
 
 
 class AfPacketSource:
@@ -189,19 +193,25 @@ class AfPacketSource:
             for lane in list(self._lanes.values()):
                 # Before the look into the ring: what it does not have now is younger than this.
                 now_ns, now_s = self._context.clock.now_ns(), self._context.clock.monotonic()
-                if now_s >= lane.look_s:
+                if now_s >= lane.look_s and not lane.gone:
                     lane.look_s = now_s + self._settings.tick_s
                     self._look_after(lane)
-                for taken in lane.packets.take(_TAKE):
+                for taken in () if lane.gone else lane.packets.take(_TAKE):
                     busy, lane.tick_s = True, now_s + self._settings.tick_s
                     yield self._block(lane, taken)
                 if now_s >= lane.tick_s:
                     lane.tick_s = now_s + self._settings.tick_s
                     yield self._tick(lane, now_ns)
-                if not busy and lane.packets.trouble() and self._removed(lane):
+                if not (busy or lane.gone) and self._is_over(lane, now_s):
+                    self._look_after(lane)
+                    self._retire(lane)
+            if all(lane.gone for lane in self._lanes.values()):
+                for lane in self._lanes.values():
                     yield self._last(lane)
-                    self._close(lane)
-            self._check_lanes()
+                raise SourceError(
+                    f"nothing is left to capture: {', '.join(self._settings.interfaces)} was removed",
+                    hint="start again when it is back, or capture on `any`, which stays",
+                )
             for block in self._totals():
                 yield block
             await asyncio.sleep(0)
@@ -228,10 +238,8 @@ class AfPacketSource:
         )
 
     def _tick(self, lane: Lane, now_ns: int) -> PacketBlock:
-        """The ring was empty at `now_ns`: whatever comes is younger than the oldest block that could be open then. The
-        kernel retires a block at the second turn of its timer at the latest."""
-        open_ns = 2 * self._settings.retire_ms * _MS + _SCHEDULING_NS
-        return lane.ring.block(now_ns - open_ns, linktype=lane.linktype)
+        """The ring was empty at `now_ns`: whatever comes is younger than the oldest block that could be open then."""
+        return lane.ring.block(now_ns - round(self._open_s() * 1e9), linktype=lane.linktype)
 
     def _look_after(self, lane: Lane) -> None:
         dropped = lane.packets.dropped()
@@ -239,6 +247,16 @@ class AfPacketSource:
         lane.ring.lose(dropped)
         if lane.interface == "any":
             lane.names = dict(socket.if_nameindex())
+
+    def _is_over(self, lane: Lane, now_s: float) -> bool:
+        """Whether its interface was removed, and everything was taken that it showed."""
+        if not lane.until_s and lane.packets.trouble() and self._removed(lane):
+            lane.until_s = now_s + self._open_s()
+        return 0 < lane.until_s <= now_s
+
+    def _open_s(self) -> float:
+        """How long a block can stay open: the kernel retires it at the second turn of its timer at the latest."""
+        return (2 * self._settings.retire_ms + _SCHEDULING_MS) / 1000
 
     def _removed(self, lane: Lane) -> bool:
         """An interface that comes up again is captured by the same socket; one that was removed never is."""
@@ -249,19 +267,13 @@ class AfPacketSource:
         self._context.notes[part] = f"{lane.interface} {'was removed' if removed else 'went down'}"
         return removed
 
-    def _check_lanes(self) -> None:
-        if not self._lanes:
-            raise SourceError(
-                f"nothing is left to capture: {', '.join(self._settings.interfaces)} was removed",
-                hint="start again when it is back, or capture on `any`, which stays",
-            )
-
     # Ending
 
     async def _end(self) -> AsyncGenerator[PacketBlock]:
         """Close the filter, wait until the kernel gave the blocks that are open, and end every ring."""
         for lane in self._lanes.values():
-            lane.packets.attach(REJECT)
+            if not lane.gone:
+                lane.packets.attach(REJECT)
         await self._context.clock.sleep((2 * self._settings.retire_ms + 50) / 1000)
         async for block in self._drain():
             yield block
@@ -271,15 +283,21 @@ class AfPacketSource:
             yield self._last(lane)
 
     def _last(self, lane: Lane) -> PacketBlock:
-        self._look_after(lane)
+        if not lane.gone:
+            self._look_after(lane)
         return lane.ring.block(self._context.clock.now_ns(), linktype=lane.linktype, end=True)
 
     def _close(self, lane: Lane) -> None:
+        if not lane.gone:
+            self._retire(lane)
+        del self._lanes[lane.ring.number]
+
+    def _retire(self, lane: Lane) -> None:
+        lane.gone = True
         asyncio.get_running_loop().remove_reader(lane.packets.fileno())
         if self._filter is not None:
             self._filter.detach(lane.packets)
         lane.packets.close()
-        del self._lanes[lane.ring.number]
 
 
 SOURCE = AfPacketSource
