@@ -27,6 +27,7 @@ from weir.targets.records import (
     node_ports,
     node_records,
     outside_of,
+    pod_record,
     pod_records,
     service_records,
     targeted,
@@ -45,9 +46,9 @@ class Update(msgspec.Struct, frozen=True):
 
 
 class Cluster:
-    def __init__(self, instance: str = "weir", namespaces: Iterable[str] = ()) -> None:
-        """`namespaces`: those that are watched, empty for all."""
-        self.facts = Facts(instance)
+    def __init__(self, instance: str = "weir", namespaces: Iterable[str] = (), grace_ns: int = 0) -> None:
+        """`namespaces`: those that are watched, empty for all; `grace_ns`: see `Facts`."""
+        self.facts = Facts(instance, grace_ns)
         self.ledger = Ledger()
         self.matcher = Matcher(())
         self.states: dict[tuple[Kind, str], Watching] = {}
@@ -68,6 +69,8 @@ class Cluster:
         self._orphans: set[str] = set()
         self._earlier: set[str] = set()
         """Pods of an earlier run of which nothing else was told."""
+        self._captured_before: set[str] = set()
+        """Nodes that an earlier run called captured, until the next `take`."""
 
     def adopt(self, records: Mapping[bytes, EndpointRecord]) -> None:
         """What stands on the topic, from an earlier run or another replica. Until a kind is listed, its records stay
@@ -79,6 +82,7 @@ class Cluster:
             if record.role == "pod" and not record.port and not record.until_ns
         }
         self._earlier = {record.uid for record in self.ledger.records.values() if record.role == "pod"}
+        self._captured_before = {r.node for r in self.ledger.records.values() if r.captured and not r.until_ns}
         self._made_of = {}
         self.facts.everything_is_dirty()
         for kind, namespace in self._told:
@@ -98,7 +102,7 @@ class Cluster:
             self.states[change.kind, change.namespace] = change
         elif isinstance(change, Replace):
             for gone in change.gone:
-                self._remove(gone)
+                self._remove(gone, now_ns, seen=False)
             for each in change.objects:
                 self._put(each, now_ns)
             self._told.add((change.kind, change.namespace))
@@ -118,6 +122,9 @@ class Cluster:
     def take(self, now_ns: int) -> Update:
         """All that has to be published since the last call."""
         facts, ledger = self.facts, self.ledger
+        facts.resume(self._captured_before, now_ns)
+        facts.settle(now_ns)
+        self._captured_before = set()
         untils = self._settle_addresses(now_ns)
         closed: list[EndpointRecord] = []
         for owner in self._orphans:
@@ -159,6 +166,11 @@ class Cluster:
         found = {r.uid: r for r in self.ledger.records.values() if r.role == "pod" and not r.port and not r.until_ns}
         return list(found.values())
 
+    def host_pods(self) -> list[EndpointRecord]:
+        """Likewise of pods that have none of their own: they share their node's."""
+        facts = self.facts
+        return [pod_record(facts.pods[uid], facts.services_of(uid)) for uid in sorted(facts.on_host)]
+
     def namespaces(self) -> Set[str] | None:
         """None where they are not known."""
         return self.facts.namespaces.keys() if self._listed("namespaces") else None
@@ -183,16 +195,16 @@ class Cluster:
             lost = set(held_addresses(before)) - set(held_addresses(value)) if before else set()
             at = min(now_ns, value.ended_ns + SECOND) if value.ended and value.ended_ns else now_ns
             self._ended |= {(value.uid, address): at for address in lost}
-        self.facts.put(value)
+        self.facts.put(value, now_ns)
 
-    def _remove(self, value: Object, now_ns: int = 0) -> None:
-        """`now_ns` is when it was seen to go, 0 if it went while nobody looked."""
+    def _remove(self, value: Object, now_ns: int, *, seen: bool = True) -> None:
+        """`now_ns` is when it was seen to go, unless it went while nobody looked."""
         self._earlier.discard(value.uid)
-        if isinstance(value, Pod) and now_ns:
+        if isinstance(value, Pod) and seen:
             before = self.facts.pods.get(value.uid, value)
             at = min(now_ns, value.ended_ns + SECOND) if value.ended_ns else now_ns
             self._ended |= {(value.uid, address): at for address in held_addresses(before)}
-        self.facts.remove(value)
+        self.facts.remove(value, now_ns)
 
     def _sweep(self, kind: Kind, namespace: str) -> None:
         """Records of an earlier run whose object is no more."""

@@ -23,6 +23,10 @@ SHOWN = 20
 MORE = "targets.rules"
 RULE = "targets.rule "
 WARN_EVERY_NS = 2 * SECOND
+WARN_TEST_NS = 50_000
+"""For each rule and pod that has to be looked at for warnings, they are so much rarer: looking takes about a 50th."""
+HOST_NAMED = 3
+"""Pods that a warning names."""
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +52,7 @@ class Desk:
         """`fixed`: rules of settings and file; `known`: further names (the demo's)."""
         self.fixed = list(fixed)
         self.book = Book()
-        self.cluster = Cluster(instance, settings.namespaces)
+        self.cluster = Cluster(instance, settings.namespaces, int(settings.capture_grace_s * SECOND))
         self.next_ns = 0
         """When the next rule expires, 0 for never."""
         self._settings = settings
@@ -59,6 +63,7 @@ class Desk:
         self._random_key = random_key
         self._warnings: dict[str, str] = {}
         self._warned_ns = 0
+        self._warn_every_ns = WARN_EVERY_NS
         self._stale = True
         """Warnings are older than what they are about."""
 
@@ -93,7 +98,7 @@ class Desk:
 
     def notes(self, now_ns: int) -> dict[str, str]:
         """What people should know of the rules, by part."""
-        if self._stale and now_ns - self._warned_ns >= WARN_EVERY_NS:
+        if self._stale and now_ns - self._warned_ns >= self._warn_every_ns:
             self._warned_ns, self._stale = now_ns, False
             self._warnings = self._look()
         told = self._warnings
@@ -138,5 +143,19 @@ class Desk:
             return found | dict.fromkeys(pods, "selects no pod: Kubernetes is not watched here (targets.source)")
         if not cluster.knows_pods:
             return found
-        warnings = cluster.matcher.warnings(cluster.pods(), cluster.namespaces())
-        return found | {rule.name: warnings[rule.name] for rule in said if rule.name in warnings}
+        everyone, shared = cluster.pods(), cluster.host_pods()
+        self._warn_every_ns = max(WARN_EVERY_NS, WARN_TEST_NS * len(self.book.rules) * (len(everyone) + len(shared)))
+        warnings = cluster.matcher.warnings(everyone, cluster.namespaces())
+        told = {rule.name: [warnings.get(rule.name, ""), self._shared(rule, shared)] for rule in said}
+        return found | {name: "; ".join(filter(None, texts)) for name, texts in told.items() if any(texts)}
+
+    def _shared(self, rule: Rule, shared: Sequence[EndpointRecord]) -> str:
+        """Pods of the host network that a rule means in vain, and what reaches them."""
+        pods = self.cluster.matcher.selected(rule, shared)
+        if not pods:
+            return ""
+        names = ", ".join(pod.name for pod in pods[:HOST_NAMED]) + (", …" if len(pods) > HOST_NAMED else "")
+        return (
+            f"{names} ({len(pods)} of the pods) use the host network and share the address of their node: they cannot "
+            "be told apart from what else runs there and are not targeted. A rule with target: NODE-ADDRESS:PORT is"
+        )

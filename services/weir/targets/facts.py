@@ -19,7 +19,9 @@ STAGES = frozenset({"filter", "decode", "store", "targets", "hub"})
 
 
 class Facts:
-    def __init__(self, instance: str) -> None:
+    def __init__(self, instance: str, grace_ns: int = 0) -> None:
+        """`grace_ns`: for how long a node counts as captured without a ready capture pod, so that a restart does not
+        move conversations to other nodes and back."""
         self.pods: dict[str, Pod] = {}
         """By uid."""
         self.nodes: dict[str, Node] = {}
@@ -28,7 +30,9 @@ class Facts:
         self.claims: dict[str, set[str]] = {}
         """By address, the uids of all pods that say they have it."""
         self.captured: set[str] = set()
-        """Nodes on which a capture pod is ready."""
+        """Nodes on which a capture pod is ready, or was a moment ago."""
+        self.on_host: set[str] = set()
+        """Uids of pods that use their node's network, but weir's own."""
         self.own: set[str] = set()
         """Uids of the pods of weir's own stages."""
         self.dirty_pods: set[str] = set()
@@ -46,10 +50,13 @@ class Facts:
         self._on_node: dict[str, set[str]] = {}
         self._captures: dict[str, set[str]] = {}
         """By node, the uids of its ready capture pods."""
+        self._grace_ns = grace_ns
+        self._leaving: dict[str, int] = {}
+        """Captured nodes without a ready capture pod, and when they cease to be captured."""
 
-    def put(self, value: Object) -> None:
+    def put(self, value: Object, now_ns: int = 0) -> None:
         if isinstance(value, Pod):
-            self._pod(self.pods.get(value.uid), value)
+            self._pod(self.pods.get(value.uid), value, now_ns)
         elif isinstance(value, Service):
             self.services[value.namespace, value.name] = value
             self.dirty_services.add((value.namespace, value.name))
@@ -60,11 +67,11 @@ class Facts:
         else:
             self.namespaces[value.name] = value
 
-    def remove(self, value: Object) -> None:
+    def remove(self, value: Object, now_ns: int = 0) -> None:
         """What was made anew under the same name stays."""
         if isinstance(value, Pod):
             if value.uid in self.pods:
-                self._pod(self.pods[value.uid], None)
+                self._pod(self.pods[value.uid], None, now_ns)
         elif isinstance(value, EndpointSlice):
             if value.uid in self._slices:
                 self._slice(self._slices[value.uid], None)
@@ -109,7 +116,20 @@ class Facts:
         """Uids of ready backends; empty for what is no pod."""
         return list(dict.fromkeys(b.uid for each in slices for b in each.backends if b.ready))
 
-    def _pod(self, old: Pod | None, new: Pod | None) -> None:
+    def resume(self, nodes: Iterable[str], now_ns: int) -> None:
+        """These were captured when whoever published before ended: they have the same grace."""
+        for node in nodes:
+            if node not in self.captured and self._grace_ns:
+                self._leaving[node] = now_ns + self._grace_ns
+                self._flip(node)
+
+    def settle(self, now_ns: int) -> None:
+        """Nodes whose grace is over are captured no more."""
+        for node in [node for node, until_ns in self._leaving.items() if until_ns <= now_ns]:
+            del self._leaving[node]
+            self._flip(node)
+
+    def _pod(self, old: Pod | None, new: Pod | None, now_ns: int) -> None:
         pod = new or old
         assert pod is not None
         uid = pod.uid
@@ -131,9 +151,13 @@ class Facts:
         self.dirty_pods.add(uid)
         if old is None or new is None or (old.node, old.host_network) != (new.node, new.host_network):
             self.touch_services_of(uid)
-        self._own(old, new)
+        if new is not None and new.host_network and not new.ended and not self._part(new.labels):
+            self.on_host.add(uid)
+        else:
+            self.on_host.discard(uid)
+        self._own(old, new, now_ns)
 
-    def _own(self, old: Pod | None, new: Pod | None) -> None:
+    def _own(self, old: Pod | None, new: Pod | None, now_ns: int) -> None:
         """Keep account of weir's own pods."""
         part = self._part(new.labels) if new else ""
         uid = (new or old).uid  # type: ignore[union-attr]
@@ -142,21 +166,29 @@ class Facts:
         else:
             self.own.discard(uid)
         if old is not None and self._part(old.labels) == "capture":
-            self._capture(old.node, uid, False)
+            self._capture(old.node, uid, False, now_ns)
         if new is not None and part == "capture" and new.ready and not new.ended:
-            self._capture(new.node, uid, True)
+            self._capture(new.node, uid, True, now_ns)
 
-    def _capture(self, node: str, uid: str, ready: bool) -> None:
+    def _capture(self, node: str, uid: str, ready: bool, now_ns: int) -> None:
         pods = self._captures.setdefault(node, set())
         if ready:
             pods.add(uid)
         else:
             pods.discard(uid)
+        if pods:
+            self._leaving.pop(node, None)
+        elif self._grace_ns and node in self.captured:
+            self._leaving.setdefault(node, now_ns + self._grace_ns)
+            return
         if bool(pods) != (node in self.captured):
-            self.captured ^= {node}
-            self.dirty_nodes.add(node)
-            self.dirty_pods |= self._on_node.get(node, set())
-            self._move()
+            self._flip(node)
+
+    def _flip(self, node: str) -> None:
+        self.captured ^= {node}
+        self.dirty_nodes.add(node)
+        self.dirty_pods |= self._on_node.get(node, set())
+        self._move()
 
     def is_own(self, labels: Mapping[str, str]) -> bool:
         """A pod with these labels is one of weir's own stages."""

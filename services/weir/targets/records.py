@@ -36,13 +36,18 @@ def pod_records(
     pod: Pod, addresses: Iterable[str], services: list[str], captured: bool, matcher: Matcher, own: bool
 ) -> list[EndpointRecord]:
     """One record for each address, and one more for each port that rules name. weir's own pods are never targeted."""
-    base = EndpointRecord(
+    base = pod_record(pod, services, captured)
+    shapes = targeted(base, matcher) if not own else [base]
+    return [_replace(shape, address=address) for address in addresses for shape in shapes]
+
+
+def pod_record(pod: Pod, services: list[str], captured: bool = False) -> EndpointRecord:
+    """All but the address. Of hostNetwork pods only rules see it: their address is the node's."""
+    return EndpointRecord(
         address="", uid=pod.uid, since_ns=pod.started_ns or pod.created_ns, name=pod.name, namespace=pod.namespace,
         pod=Named(pod.name, pod.namespace), service=first_service(services), workload=pod.workload, services=services,
         node=pod.node, labels=pod.labels, role="pod", captured=captured,
     )
-    shapes = targeted(base, matcher) if not own else [base]
-    return [_replace(shape, address=address) for address in addresses for shape in shapes]
 
 
 def targeted(base: EndpointRecord, matcher: Matcher) -> list[EndpointRecord]:

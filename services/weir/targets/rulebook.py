@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import yaml
@@ -24,6 +24,9 @@ _replace = msgspec.structs.replace
 MAX_RULES = 1000
 """Rules in force; of more, the last ones by name are left out, and that is told."""
 FILE_HINT = "the file holds a list of rules, or `rules:` with one; for example: - {name: shop, namespaces: [shop]}"
+
+AUTHORS = {"file": "file", "helm": "Helm values"}
+"""Of rules that do not name one, by source."""
 
 
 class Book(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +87,7 @@ def rules_of_settings(settings: TargetsSettings) -> list[Rule]:
     ]
 
 
-def rules_of_file(text: str, where: str) -> list[Rule]:
+def rules_of_file(text: str, where: str, source: Literal["file", "helm"] = "file") -> list[Rule]:
     """Rules of a YAML file, read-only; SettingsError with the place for the first one that is wrong."""
     try:
         document = yaml.safe_load(text)
@@ -104,7 +107,7 @@ def rules_of_file(text: str, where: str) -> list[Rule]:
         rule = rule_from_map(each, f"{where}[{number}]")
         if rule.name in found or rule.name.startswith("static/"):
             raise SettingsError(f"{where}[{number}]: another rule is called {rule.name!r}", hint="give it a new name")
-        found[rule.name] = _replace(rule, source="file", read_only=True, author=rule.author or "file")
+        found[rule.name] = _replace(rule, source=source, read_only=True, author=rule.author or AUTHORS[source])
     return list(found.values())
 
 

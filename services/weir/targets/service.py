@@ -7,7 +7,7 @@ import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from weir.bus.api import Record, Table
 from weir.bus.topics import CONTROL, ENDPOINTS, RULES
@@ -51,7 +51,7 @@ class TargetsService(Service):
         # What is no target, name or rule is told before anything starts.
         endpoint_records(settings)
         self._fixed = rules_of_settings(settings)
-        self._file = RulesFile(settings.rules_file)
+        self._file = RulesFile(settings.rules_file, settings.rules_source)
         self._wake = asyncio.Event()
         self._document: Control | None = None
         """The control document in force."""
@@ -253,9 +253,10 @@ class TargetsService(Service):
 class RulesFile:
     """The file of rules and when it was changed last; without a name there are none."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, source: Literal["file", "helm"] = "file") -> None:
         self.rules: list[Rule] = []
         self._path = Path(name)
+        self._source: Literal["file", "helm"] = source
         self._seen: tuple[int, int] = (0, 0)
         if name:
             self.read()
@@ -274,7 +275,7 @@ class RulesFile:
             raise SettingsError(
                 f"targets.rules_file: cannot read {self._path}: {why}", hint="it holds a YAML list of rules"
             ) from None
-        self.rules = rules_of_file(text, self._path.name)
+        self.rules = rules_of_file(text, self._path.name, self._source)
 
     def _stamp(self) -> tuple[int, int]:
         try:

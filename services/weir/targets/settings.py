@@ -47,6 +47,9 @@ class TargetsSettings(msgspec.Struct, frozen=True, kw_only=True):
     rules_file: Annotated[
         str, Meta(description="YAML file with a list of rules, read again when it changes; read-only elsewhere.")
     ] = ""
+    rules_source: Annotated[
+        Literal["file", "helm"], Meta(description="Where that file comes from, for people who look at its rules.")
+    ] = "file"
     rules_poll_s: Annotated[float, Meta(gt=0, description="How often it is looked whether that file changed.")] = 1.0
     outline: Annotated[
         Literal["auto", "on", "off"],
@@ -69,6 +72,14 @@ class TargetsSettings(msgspec.Struct, frozen=True, kw_only=True):
             description="How long it stays known who had an address; longer than any packets or segments are kept.",
         ),
     ] = 7200.0
+    capture_grace_s: Annotated[
+        float,
+        Meta(
+            ge=0, le=300,
+            description="How long a node counts as captured while its capture pod restarts; until then no other node "
+            "takes its conversations over.",
+        ),
+    ] = 20.0
     debounce_s: Annotated[
         float, Meta(ge=0, le=1, description="Changes that come within this are published together.")
     ] = 0.05

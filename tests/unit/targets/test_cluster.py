@@ -210,6 +210,51 @@ def test_a_service_is_in_front_while_all_its_ready_backends_are_captured() -> No
     assert shop() == (False, False, [])
 
 
+GRACE = 20 * SECOND
+
+
+def graceful(*objects: Object, now: int = T0) -> Cluster:
+    cluster = Cluster(grace_ns=GRACE)
+    feed(cluster, *listed(*objects), now=now)
+    return cluster
+
+
+def captured(records: list[EndpointRecord]) -> dict[str, bool]:
+    return {record.name: record.captured for record in records if not record.until_ns}
+
+
+def test_a_capture_pod_that_restarts_moves_no_conversation() -> None:
+    cluster = graceful(pod("web", "10.1.0.1"), node("n1"), capture("n1"))
+    old, new = capture("n1", uid="old"), capture("n1", uid="new")
+    feed(cluster, Put(object=old), Delete(object=capture("n1")), now=T0)
+    assert feed(cluster, Delete(object=old), now=T0) == []
+    assert feed(cluster, now=T0 + GRACE - 1) == []
+    assert feed(cluster, Put(object=new), now=T0 + GRACE - 1) == []
+    assert feed(cluster, now=T0 + 10 * GRACE) == []
+    unready = capture("n1", uid="new", ready=False)
+    assert feed(cluster, Put(object=unready, before=new), now=T0 + 10 * GRACE) == []
+    assert captured(feed(cluster, now=T0 + 11 * GRACE)) == {"web": False, "n1": False}
+    assert captured(feed(cluster, Put(object=new, before=unready), now=T0 + 12 * GRACE)) == {"web": True, "n1": True}
+
+
+def test_a_capture_pod_that_went_unseen_has_the_same_grace() -> None:
+    cluster = graceful(pod("web", "10.1.0.1"), node("n1"), capture("n1"))
+    relisted = Replace(kind="pods", objects=(pod("web", "10.1.0.1"),), gone=(capture("n1"),))
+    assert feed(cluster, relisted, now=T0 + GRACE) == []
+    assert captured(feed(cluster, now=T0 + 2 * GRACE)) == {"web": False, "n1": False}
+
+
+def test_whoever_takes_over_leaves_restarting_captures_their_grace() -> None:
+    before = graceful(pod("web", "10.1.0.1"), node("n1"), capture("n1"))
+    records = {str(number).encode(): r for number, r in enumerate(before.ledger.records.values())}
+    cluster = Cluster(grace_ns=GRACE)
+    for change in listed(pod("web", "10.1.0.1"), node("n1"), capture("n1", ready=False)):
+        cluster.apply(change, T0)
+    cluster.adopt(records)
+    assert not [r for r in cluster.take(T0).records if not r.captured]
+    assert captured(feed(cluster, now=T0 + GRACE)) == {"web": False, "n1": False}
+
+
 def test_every_form_of_a_service_address_is_known() -> None:
     shop = service(
         "shop", "10.96.0.1", type="LoadBalancer", balancer_addresses=("203.0.113.1",),

@@ -78,6 +78,9 @@ def test_a_file_holds_rules_that_are_read_only() -> None:
     shop, net = rules_of_file(text, "rules.yaml")
     assert shop == Rule(name="shop", namespaces=["shop"], source="file", read_only=True, author="file")
     assert net.author == "ops"
+    shop, net = rules_of_file(text, "rules.yaml", "helm")
+    assert (shop.source, shop.author, shop.read_only) == ("helm", "Helm values", True)
+    assert (net.source, net.author, net.read_only) == ("helm", "ops", True)
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,9 @@ def lease_name(instance: str) -> str:
 def own(instance: str) -> tuple[AccessRule, ...]:
     """A Role with a RoleBinding in weir's own namespace, for either: the Lease of the replica that publishes.
 
-    A right to create cannot be bound to a name, for it is not known then.
+    The installation makes it: a right to create cannot be bound to a name, and what targets makes would outlive it.
     """
     return (
-        AccessRule(group="coordination.k8s.io", resource="leases", verbs=("create",)),
         AccessRule(
             group="coordination.k8s.io", resource="leases", verbs=("get", "update"), names=(lease_name(instance),)
         ),
@@ -60,7 +59,8 @@ def own(instance: str) -> tuple[AccessRule, ...]:
 def manifests(
     instance: str, namespace: str, account: str, watched: Sequence[str] = (), labels: dict[str, str] | None = None
 ) -> list[dict[str, Any]]:
-    """Roles and bindings for the service account `namespace/account`; `watched`: namespaces, empty for the cluster."""
+    """Roles and bindings for the service account `namespace/account`, and its Lease; `watched`: namespaces, empty for
+    the cluster."""
     subject = {"kind": "ServiceAccount", "name": account, "namespace": namespace}
     objects: list[dict[str, Any]] = []
 
@@ -75,7 +75,8 @@ def manifests(
     if not watched:
         bind("ClusterRole", f"{instance}-targets", CLUSTER)
     bind("Role", f"{instance}-targets-lease", own(instance), namespace)
-    return objects
+    lease = {"name": lease_name(instance), "namespace": namespace, "labels": labels or {}}
+    return [*objects, {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": lease}]
 
 
 def _object(kind: str, metadata: dict[str, Any], **fields: Any) -> dict[str, Any]:

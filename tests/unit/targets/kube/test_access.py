@@ -11,8 +11,7 @@ def test_only_to_list_and_watch() -> None:
 
 
 def test_a_lease_of_its_own_and_no_other() -> None:
-    create, use = own("blue")
-    assert create.verbs == ("create",)
+    (use,) = own("blue")
     assert use.manifest() == {
         "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "update"],
         "resourceNames": ["blue-targets"],
@@ -22,8 +21,8 @@ def test_a_lease_of_its_own_and_no_other() -> None:
 
 def test_for_some_namespaces_nothing_is_of_the_cluster() -> None:
     whole = manifests("weir", "weir", "targets")
-    assert [value["kind"] for value in whole] == ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"]
+    assert [value["kind"] for value in whole] == ["ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding", "Lease"]
     some = manifests("weir", "weir", "targets", ["a", "b"])
-    assert {value["kind"] for value in some} == {"Role", "RoleBinding"}
-    assert [value["metadata"]["namespace"] for value in some] == ["a", "a", "b", "b", "weir", "weir"]
+    assert {value["kind"] for value in some} == {"Role", "RoleBinding", "Lease"}
+    assert [value["metadata"]["namespace"] for value in some] == ["a", "a", "b", "b", "weir", "weir", "weir"]
     assert all(value["subjects"][0]["namespace"] == "weir" for value in some if "subjects" in value)
