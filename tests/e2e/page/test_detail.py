@@ -277,8 +277,8 @@ async def test_an_entry_is_read_on_a_narrow_screen_and_by_keyboard(rig: Rig, bro
         assert boxes[1]
         assert boxes[1]["y"] > boxes[0]["y"] + boxes[0]["height"] - 1
         assert await page.evaluate(
-            "[...document.querySelectorAll('*')].filter((one) => one.getBoundingClientRect().right > innerWidth + 1)"
-            ".map((one) => one.className || one.tagName)"
+            "[...document.querySelectorAll('.detail *')].filter((one) => !one.closest('pre'))"
+            ".filter((one) => one.getBoundingClientRect().right > innerWidth + 1).map((one) => one.outerHTML)"
         ) == []
         assert not await detail.evaluate("(one) => one.scrollWidth > one.clientWidth")
         button = detail.get_by_role("button", name="Filter by location")

@@ -61,7 +61,7 @@ function Around({ entry, only, within, onOpen, none }: Props & { only: Record<st
 
 function Neighbour({ one, entry, onOpen }: { one: Entry; entry: Entry; onOpen: (id: string) => void }) {
   const { mark, name } = outcome(one);
-  const apart = (one.timestamp - entry.timestamp) / 1000;
+  const apart = Math.round((one.timestamp - entry.timestamp) / 1000);
   const here = one.id === entry.id;
   const elsewhere = one.flow_id !== entry.flow_id;
   return (

@@ -63,7 +63,7 @@ export function Timing({ entry }: { entry: Entry }) {
       <figcaption>
         {found.map(({ name, says, us }) => (
           <span key={name} class={name}>
-            {says} {us < 0.5 ? "at once" : duration(us)}
+            {says} {us < 1 ? "at once" : duration(us)}
           </span>
         ))}
       </figcaption>

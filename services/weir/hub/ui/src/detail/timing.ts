@@ -1,4 +1,4 @@
-/** The parts of an exchange in time. Pure. */
+/** The parts of an exchange in time. Pure. Times in ns are a little too long for a number: µs are what can be told. */
 import type { Entry } from "../types";
 
 export interface Part {
@@ -18,12 +18,12 @@ export function parts({ request, response }: Entry): Part[] {
   const end = Math.max(response.end ?? answered, answered);
   // A server may answer before the request has ended.
   const waited = Math.max(answered - asked, 0);
-  const made: Part[] = [
-    { name: "request", says: "request sent", from: 0, us: (asked - begin) / 1000 },
-    { name: "waiting", says: "waiting for the server", from: (asked - begin) / 1000, us: waited / 1000 },
-    { name: "response", says: "response received", from: (answered - begin) / 1000, us: (end - answered) / 1000 },
+  const us = (ns: number) => Math.round(ns / 1000);
+  return [
+    { name: "request", says: "request sent", from: 0, us: us(asked - begin) },
+    { name: "waiting", says: "waiting for the server", from: us(asked - begin), us: us(waited) },
+    { name: "response", says: "response received", from: us(answered - begin), us: us(end - answered) },
   ];
-  return made;
 }
 
 export const whole = (found: Part[]) => Math.max(...found.map(({ from, us }) => from + us), 0);
