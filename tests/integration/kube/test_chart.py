@@ -269,7 +269,8 @@ def test_variants_are_valid_and_tell_stages_what_they_know(
 
 
 def test_settings_reach_the_stages_that_have_them(plane: ControlPlane) -> None:
-    workloads = {o["metadata"]["name"]: o for o in template(plane, *VARIANTS["settings of every kind"])}
+    made = template(plane, *VARIANTS["settings of every kind"])
+    workloads = {o["metadata"]["name"]: o for o in made if "template" in o.get("spec", {})}
     told = {
         name: {v["name"]: v.get("value") for v in workloads[name]["spec"]["template"]["spec"]["containers"][0]["env"]}
         for name in ("weir-capture", "weir-hub", "weir-targets")
