@@ -51,7 +51,7 @@ _PLAIN_REQUEST = re.compile(
     rb"(GET|POST|PUT|DELETE|HEAD|OPTIONS|PATCH) (/[!$%&'()*+,\-./0-9:;=?@A-Z_a-z~]*+) HTTP/(1\.[01])\r\n" + _FIELDS
 ).match
 _PLAIN_RESPONSE = re.compile(rb"HTTP/(1\.[01]) ([2-9]\d\d) ([A-Za-z](?:[ '\-]?[A-Za-z])*+)\r\n" + _FIELDS).match
-_FIELD = re.compile(r"([^:]++): (.*)\r\n").findall
+_FIELD = re.compile(r"([^:]++): ([^\r]++)\r\n").findall
 _JUDGED = frozenset({"transfer-encoding", "upgrade"})
 """Fields whose values llhttp looks at, beside Content-Length."""
 
@@ -312,7 +312,7 @@ def _length(head: Head, announced: str) -> int:
 def codings(head: Head) -> str:
     """Content codings and, outside of them, transfer codings."""
     content = head.headers.get("content-encoding")
-    transfer = transfer_codings(head)
+    transfer = transfer_codings(head) if "transfer-encoding" in head.headers else ""
     if not content:
         return transfer
     content = codings_of(content)

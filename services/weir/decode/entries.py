@@ -187,15 +187,14 @@ class EntryMaker:
 
     def _exchange_id(self, flow: Flow, exchange: Exchange, timestamp: int) -> str:
         end = flow.client ^ exchange.side
-        digest = hashlib.blake2b(flow.key, digest_size=ID_BYTES)
         if flow.wire.protocol == UDP:
             number = exchange.offset * 2 + end
             place = flow.digests.get(number) or number.to_bytes(8, "big", signed=True)
             place += (timestamp // MINUTE).to_bytes(8, "big", signed=True)
         else:
             place = sequence_at(flow.high if end else flow.low, exchange.offset).to_bytes(4, "big")
-        digest.update(b"%d%b%d/%b" % (end, place, exchange.stream_id, exchange.protocol.encode()))
-        return digest.hexdigest()
+        named = b"%b%d%b%d/%b" % (flow.key, end, place, exchange.stream_id, exchange.protocol.encode())
+        return hashlib.blake2b(named, digest_size=ID_BYTES).hexdigest()
 
 
 def flow_entry_id(flow: Flow) -> str:

@@ -46,7 +46,7 @@ class Redactor:
     """Applies one `Redaction`."""
 
     def __init__(self, redaction: Redaction) -> None:
-        self._key = redaction.key[:64]
+        self._digest = hashlib.blake2b(digest_size=4, key=redaction.key[:64])
         self._bodies = redaction.bodies
         self._names = frozenset(name.lower() for name in redaction.query)
         headers = frozenset(name.lower() for name in redaction.headers)
@@ -91,8 +91,9 @@ class Redactor:
         """What stands for a secret value; equal for equal values."""
         if not value or value.startswith(_MASKED):
             return value
-        secret = value.encode(errors="surrogatepass")
-        return _MASKED + hashlib.blake2b(secret, digest_size=4, key=self._key).hexdigest()
+        digest = self._digest.copy()
+        digest.update(value.encode(errors="surrogatepass"))
+        return _MASKED + digest.hexdigest()
 
     def _message(self, message: dict[str, Any]) -> None:
         headers = message.get("headers")
