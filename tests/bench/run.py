@@ -18,6 +18,7 @@ import inputs
 import joined
 import live
 import msgspec
+import page
 import reading
 import scaling
 import selecting
@@ -41,6 +42,7 @@ CASES: dict[str, Case] = {
     "selection": selecting.selection,
     "scale": scaling.scale,
     "watched": watched.watched,
+    "page": page.page,
 }
 
 

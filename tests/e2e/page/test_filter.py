@@ -114,7 +114,7 @@ async def test_filters_are_remembered_and_saved_for_everybody(rig: Rig, browser:
         await filtered(page, "status_code >= 500")
         await page.get_by_role("button", name="☆ Saved").click()
         saved = page.get_by_role("dialog", name="Saved filters")
-        await saved.get_by_label("Name").fill("broken")
+        await saved.get_by_role("textbox", name="Name").fill("broken")
         await saved.get_by_role("button", name="Save", exact=True).click()
         await expect(saved.get_by_role("listitem")).to_contain_text("broken")
         await page.keyboard.press("Escape")

@@ -100,7 +100,7 @@ async def tabbed(page: Page, times: int) -> list[str]:
     return reached
 
 
-async def test_every_control_has_a_name_and_is_reached_by_tab_in_the_order_of_reading(rig: Rig, browser: Browser) -> None:
+async def test_every_control_has_a_name_and_is_reached_by_tab_as_one_reads(rig: Rig, browser: Browser) -> None:
     await rig.stored(entry(1))
     async with looking(browser, rig.signed) as page:
         await live(page)
@@ -112,12 +112,14 @@ async def test_every_control_has_a_name_and_is_reached_by_tab_in_the_order_of_re
         await page.get_by_role("button", name="☆ Saved").focus()
         rest = await tabbed(page, 13)
         assert rest[:11] == [
-            "http", "grpc", "dns", "tls", "tcp", "udp", "✕ failed only", "Newest", "Failed first", "Slowest first", "Oldest",
+            "http", "grpc", "dns", "tls", "tcp", "udp", "✕ failed only", "Newest", "Failed first",
+            "Slowest first", "Oldest",
         ]  # fmt: skip
         assert rest[11].startswith("Time:")
         assert rest[12] == "Entries, newest first"
         nameless = await page.evaluate(
             "() => [...document.querySelectorAll('button, input, textarea, select, [tabindex=\"0\"]')]"
-            ".filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length)).map((one) => one.outerHTML)"
+            ".filter((one) => !(one.ariaLabel || one.textContent.trim() || one.labels?.length))"
+            ".map((one) => one.outerHTML)"
         )
         assert nameless == []

@@ -1,4 +1,4 @@
-"""The list: history and live entries, their order and columns, what is left out, pause and start, keeping one's place."""
+"""The list: history and live entries, order and columns, what is left out, pause and start, keeping one's place."""
 
 from __future__ import annotations
 
@@ -37,8 +37,9 @@ async def test_a_row_tells_who_called_whom_how_and_with_what_outcome(rig: Rig, b
     async with looking(browser, rig.signed) as page:
         dns, call = page.locator(ROW).nth(0), page.locator(ROW).nth(1)
         for part, text in {
-            "time": re.compile(r"\d\d:\d\d:\d\d\.001$"), "mark": "✕", "source": "cart.shop", "target": "pay.shop:80", "protocol": "http",
-            "method": "POST ", "path": "/orders?x=1", "status": " → 503", "latency": "2.3 s", "size": "300 B",
+            "time": re.compile(r"\d\d:\d\d:\d\d\.001$"), "mark": "✕", "source": "cart.shop", "target": "pay.shop:80",
+            "protocol": "http", "method": "POST ", "path": "/orders?x=1", "status": " → 503", "latency": "2.3 s",
+            "size": "300 B",
         }.items():  # fmt: skip
             await expect(call.locator(f".{part}")).to_have_text(text)
         await expect(call.locator(".mark")).to_have_attribute("aria-label", "failed")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,28 @@ import weir.hub
 from weir.testing.browsing import STATIC
 
 STYLE = Path(weir.hub.__file__).parent / "ui/src/style.css"
-FIRST_LOAD = 150_000
+FIRST_LOAD, EVERYTHING = 60_000, 150_000
 Palette = dict[str, str]
+
+
+def weight(paths: Iterable[Path]) -> int:
+    return sum(len(gzip.compress(path.read_bytes())) for path in paths)
 
 
 @pytest.mark.browser
 def test_the_first_load_is_small() -> None:
-    files = [path for path in STATIC.rglob("*") if path.is_file()]
-    assert {path.suffix for path in files} >= {".html", ".js", ".css"}
-    assert sum(len(gzip.compress(path.read_bytes())) for path in files) < FIRST_LOAD
+    index = STATIC / "index.html"
+    named = [STATIC / name for name in re.findall(r'(?:src|href)="\./([^"]+)"', index.read_text())]
+    assert {path.suffix for path in named} >= {".js", ".css", ".svg"}
+    assert weight([index, *named]) < FIRST_LOAD
+    assert weight(path for path in STATIC.rglob("*") if path.is_file()) < EVERYTHING
+
+
+@pytest.mark.browser
+def test_what_is_not_shown_at_once_is_loaded_later() -> None:
+    index = (STATIC / "index.html").read_text()
+    later = [path for path in (STATIC / "assets").iterdir() if path.name not in index]
+    assert sum(path.suffix == ".js" for path in later) >= 3
 
 
 @pytest.mark.browser
@@ -48,7 +62,8 @@ def contrast(one: str, other: str) -> float:
 
 TEXTS = [
     *((text, ground) for text in ("text", "quiet", "bad") for ground in ("ground", "raised", "chosen")),
-    ("bad", "bad-ground"), ("accent", "ground"), ("ground", "accent"), ("text", "bad-ground"),
+    *((text, ground) for text in ("accent", "warn", "good") for ground in ("ground", "raised")),
+    ("bad", "bad-ground"), ("ground", "bad"), ("ground", "accent"), ("text", "bad-ground"),
 ]  # fmt: skip
 
 

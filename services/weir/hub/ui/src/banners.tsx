@@ -2,7 +2,7 @@ import { inert } from "./format";
 import type { Feed } from "./feed";
 import type { Health, Loss } from "./types";
 
-/** Losses that are told one by one; more are folded, so that the list keeps its place. */
+/** What is told one by one; more is folded, so that the list keeps its place. */
 const TOLD = 2;
 
 interface Props {
@@ -16,6 +16,7 @@ interface Props {
 export function Banners({ feed, health, trouble, onState }: Props) {
   const said = trouble || (feed.refused ? "" : feed.trouble);
   const { missed } = feed.counts;
+  const says = health.says ?? [];
   return (
     <div class="banners" aria-live="polite">
       {said && <p class="banner bad">{sentence(said)}</p>}
@@ -27,28 +28,50 @@ export function Banners({ feed, health, trouble, onState }: Props) {
           <button onClick={() => void feed.reload()}>Load history</button>
         </p>
       )}
-      {health.says?.map((text) => <p class="banner">{inert(text)} <button class="plain" onClick={onState}>State</button></p>)}
+      {says.slice(0, TOLD).map((text) => (
+        <p class="banner" key={text}>
+          {inert(text)}
+        </p>
+      ))}
+      {says.length > TOLD && (
+        <p class="banner">
+          {says.length - TOLD} more to read:{" "}
+          <button class="plain" onClick={onState}>
+            open State
+          </button>
+        </p>
+      )}
     </div>
   );
 }
 
-/** What is being lost comes first, and in red; what was lost before stays to be read. */
+/** What is being lost is told in red; what was lost before stays to be read, in one line. */
 function Losses({ losses }: { losses: Loss[] }) {
   const sorted = [...losses].sort((a, b) => (b.per_s ?? 0) - (a.per_s ?? 0) || b.count - a.count);
-  const line = (loss: Loss) => <p class={`banner${loss.per_s ? " bad" : ""}`}>{loss.says}</p>;
-  const rest = sorted.slice(TOLD);
+  const now = sorted.filter((loss) => loss.per_s);
+  const before = sorted.filter((loss) => !loss.per_s);
   return (
     <>
-      {sorted.slice(0, TOLD).map(line)}
-      {rest.length > 0 && (
-        <details class="banner">
-          <summary>
-            {rest.length} more {rest.length === 1 ? "loss" : "losses"}
-          </summary>
-          {rest.map(line)}
-        </details>
-      )}
+      {now.slice(0, TOLD).map((loss) => (
+        <p class="banner bad" key={loss.says}>
+          {inert(loss.says)}
+        </p>
+      ))}
+      <Folded losses={now.slice(TOLD)} says={(n) => `${n} more ${n === 1 ? "loss" : "losses"} now`} />
+      <Folded losses={before} says={(n) => `${n} ${n === 1 ? "loss" : "losses"} before, none now`} />
     </>
+  );
+}
+
+function Folded({ losses, says }: { losses: Loss[]; says: (count: number) => string }) {
+  if (!losses.length) return null;
+  return (
+    <details class="banner">
+      <summary>{says(losses.length)}</summary>
+      {losses.map((loss) => (
+        <p key={loss.says}>{inert(loss.says)}</p>
+      ))}
+    </details>
   );
 }
 

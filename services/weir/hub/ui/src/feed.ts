@@ -5,7 +5,7 @@ import { ORDER, Ring } from "./ring";
 import { type Connection, Tail, type TailEvents } from "./tail";
 import type { Entry, Page, TailMessage } from "./types";
 
-export const KEPT = 20_000;
+export const KEPT = 10_000;
 /** Rows that a reader sees at once, about: as many are looked for before waiting for a scroll. */
 const ENOUGH = 40;
 /** Pages that one wish for history may cost, where most of their entries are hidden. */
