@@ -14,7 +14,7 @@ from weir.model.control import Control, EndpointRecord, Rule
 from weir.rules import Matcher
 from weir.targets.cluster import SECOND, Cluster, Update
 from weir.targets.kube.objects import Change
-from weir.targets.rulebook import Book, control_of, effective
+from weir.targets.rulebook import Book, Judged, control_of, effective
 from weir.targets.settings import TargetsSettings
 from weir.targets.static import changes, endpoint_records
 
@@ -61,6 +61,7 @@ class Desk:
         self._static: dict[bytes, EndpointRecord] | None = {}
         """What stands on the topic and is not the cluster's, until it was compared with what is wanted."""
         self._random_key = random_key
+        self._judged: Judged = {}
         self._warnings: dict[str, str] = {}
         self._warned_ns = 0
         self._warn_every_ns = WARN_EVERY_NS
@@ -119,7 +120,7 @@ class Desk:
         return {"targets": ", ".join(texts) or "none: connections only, no payload"}
 
     def _read(self, table: Mapping[bytes, Any], now_ns: int) -> None:
-        book = effective(table, self.fixed, now_ns)
+        book = effective(table, self.fixed, now_ns, self._judged)
         if book.rules != self.book.rules:
             self.cluster.rule(Matcher(book.rules))
         if book.rules != self.book.rules or book.wrong != self.book.wrong:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import msgspec
@@ -46,8 +47,14 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
         return any(not rule.exclude for rule in self.rules)
 
 
-def effective(table: Mapping[bytes, Any], fixed: Sequence[Rule], now_ns: int) -> Book:
-    """What is in force now. `fixed` are valid; a rule of the table that is not is left out, and the others stay."""
+Judged = dict[bytes, tuple[Rule, str]]
+"""Rules of the table by key, with what is wrong with each: to compile a rule takes longer than all else."""
+
+
+def effective(table: Mapping[bytes, Any], fixed: Sequence[Rule], now_ns: int, judged: Judged | None = None) -> Book:
+    """What is in force now. `fixed` are valid; a rule of the table that is not is left out, and the others stay.
+    `judged` is kept from call to call."""
+    judged = judged if judged is not None else {}
     live = {rule.name: rule for rule in fixed if not _expired(rule, now_ns)}
     others: dict[str, Rule] = {}
     tombstones, wrong = [], {}
@@ -60,11 +67,14 @@ def effective(table: Mapping[bytes, Any], fixed: Sequence[Rule], now_ns: int) ->
         elif rule.read_only or _expired(rule, now_ns):
             tombstones.append(key)
         else:
-            try:
-                Matcher([_checked(rule)])
+            if key not in judged or judged[key][0] is not rule:
+                judged[key] = rule, _fault(rule)
+            if judged[key][1]:
+                wrong[name] = judged[key][1]
+            else:
                 others[name] = rule
-            except SettingsError as error:
-                wrong[name] = f"{error.message} ({error.hint})" if error.hint else error.message
+    for key in judged.keys() - table.keys():
+        del judged[key]
     for name in list(others)[max(MAX_RULES - len(live), 0) :]:
         wrong[name] = f"more than {MAX_RULES} rules are in force"
         del others[name]
@@ -156,6 +166,11 @@ def control_of(
 
 def collapsed(texts: Iterable[str]) -> list[str]:
     """As few networks as stand for all of these, in order; what is no network is passed over."""
+    return list(_collapsed(tuple(texts)))
+
+
+@lru_cache(maxsize=8)
+def _collapsed(texts: tuple[str, ...]) -> tuple[str, ...]:
     found: dict[int, list[Any]] = {4: [], 6: []}
     for text in texts:
         try:
@@ -163,16 +178,21 @@ def collapsed(texts: Iterable[str]) -> list[str]:
         except ValueError:
             continue
         found[network.version].append(network)
-    return [str(each) for version in (4, 6) for each in ipaddress.collapse_addresses(found[version])]
+    return tuple(str(each) for version in (4, 6) for each in ipaddress.collapse_addresses(found[version]))
 
 
 def _expired(rule: Rule, now_ns: int) -> bool:
     return bool(rule.until_ns) and rule.until_ns <= now_ns
 
 
-def _checked(rule: Rule) -> Rule:
-    check_rule(rule)
-    return rule
+def _fault(rule: Rule) -> str:
+    """Why it cannot be in force, empty if it can."""
+    try:
+        check_rule(rule)
+        Matcher([rule])
+    except SettingsError as error:
+        return f"{error.message} ({error.hint})" if error.hint else error.message
+    return ""
 
 
 def _target(text: str) -> bool:

@@ -6,7 +6,16 @@ import pytest
 
 from weir.errors import SettingsError
 from weir.model.control import Control, Rule
-from weir.targets.rulebook import MAX_RULES, Book, collapsed, control_of, effective, rules_of_file, rules_of_settings
+from weir.targets.rulebook import (
+    MAX_RULES,
+    Book,
+    Judged,
+    collapsed,
+    control_of,
+    effective,
+    rules_of_file,
+    rules_of_settings,
+)
 from weir.targets.settings import TargetsSettings
 
 NOW = 1_000
@@ -60,6 +69,18 @@ def test_a_bad_rule_of_the_table_is_left_out_and_told(rule: Any, says: str) -> N
     book = effective({b"bad": rule, b"good": Rule(name="good", pod="x")}, [], NOW)
     assert [rule.name for rule in book.rules] == ["good"]
     assert says in book.wrong["bad"]
+
+
+def test_a_rule_is_judged_again_only_if_it_is_another_one() -> None:
+    judged: Judged = {}
+    bad = table(Rule(name="a", pod="("), Rule(name="b", pod="x"))
+    first = effective(bad, [], NOW, judged)
+    assert effective(bad, [], NOW, judged) == first
+    assert list(first.wrong) == ["a"]
+    mended = effective(bad | table(Rule(name="a", pod="y")), [], NOW, judged)
+    assert (len(mended.rules), mended.wrong) == (2, {})
+    assert effective({}, [], NOW, judged).rules == ()
+    assert judged == {}
 
 
 def test_there_is_an_end_to_rules() -> None:
