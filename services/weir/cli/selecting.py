@@ -36,7 +36,7 @@ def checked(text: str, now_ns: int = 0) -> Node:
 
 def wanted(query: Query) -> Wanted:
     """Whether an entry fits."""
-    if query == Query(hidden=True):
+    if query == Query(hidden=True, now_ns=query.now_ns):
         return lambda entry: True
     of_row, of_entry = predicate(query), entry_predicate(query)
     if of_entry is None:

@@ -48,3 +48,8 @@ def test_who_asks_for_flows_gets_them(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "http", "dst.port == 80", "[80, 81].exists(p, p == dst.port)"])
 def test_who_does_not_gets_calls(text: str) -> None:
     assert not asks_for_flows(text)
+
+
+def test_where_nothing_is_asked_entries_are_not_even_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr("weir.cli.selecting.row_of")
+    assert wanted(query_of("", now_ns=5))({"id": "a"})
