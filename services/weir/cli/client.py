@@ -118,6 +118,10 @@ class Hub:
         async with self._answered("GET", path, params=params, timeout=NO_END) as response:
             yield response
 
+    def cut_off(self) -> HubError:
+        """An answer that ended before its end."""
+        return HubError(f"the hub at {self.base} broke off", hint="what has come is not all; ask for less, or again")
+
     @contextlib.asynccontextmanager
     async def _answered(
         self, method: str, path: str, *, timeout: aiohttp.ClientTimeout = ANSWER, **more: Any
@@ -130,6 +134,8 @@ class Hub:
                 if response.status >= 400:
                     self._check(response.status, await response.read(), (more.get("params") or {}).get("filter", ""))
                 yield response
+        except aiohttp.ClientPayloadError:
+            raise self.cut_off() from None
         except (aiohttp.ClientError, TimeoutError) as error:
             raise self._away(error) from error
 

@@ -22,7 +22,7 @@ MAX_LAST = 10_000
 
 _AGE = re.compile(r"\d{1,9}(ms|s|m|h|d)\Z", re.ASCII)
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?\Z", re.ASCII)
-TIME_HINT = "an age such as 15m, a time of today such as 14:05 (UTC), or 2026-01-31T12:00:00Z"
+TIME_HINT = "15m (ago), 14:05 (today, UTC) or 2026-01-31T12:00:00Z"
 
 
 class FilterRefused(SettingsError):
@@ -58,11 +58,21 @@ def add_entry_options(parser: Parser, title: str, *, hidden: bool = True, limit:
     add("--filter", default="", metavar="EXPR",
         help="only entries that fit this condition: 'http && status_code >= 500'")
     add("--protocol", action="append", default=[], metavar="P", help="only this protocol (may be repeated)")
-    add("--text", default="", help="only entries with this text in a name, an address, the path or the summary")
+    add("--text", default="", help="only entries with this text in a name, address, path or summary")
     if hidden:
         add("--hidden", action="store_true", help="probes and views in front of a service, too")
     if limit:
         add("--limit", type=count("--limit"), default=0, metavar="N", help="end after N entries")
+
+
+def add_fields_option(group: argparse._ArgumentGroup) -> None:
+    """Part of each entry."""
+    group.add_argument("--fields", action="append", default=[], metavar="NAME,…",
+                       help="in json and csv: only these, e.g. src.name,path,status_code")
+
+
+def fields_of(args: argparse.Namespace) -> list[str]:
+    return [part.strip() for value in args.fields for part in value.split(",") if part.strip()]
 
 
 def add_time_options(parser: Parser, title: str, last: str, metavar: str = "AGE") -> argparse._ArgumentGroup:

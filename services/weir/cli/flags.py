@@ -23,7 +23,7 @@ def add_common(parser: Parser) -> None:
 
 def add_output(
     parser: Parser, formats: Sequence[str] = FORMATS,
-    words: str = "table, json (one entry a line), full or csv",
+    words: str = "table, json (one entry a line), full, csv or har (HTTP Archive)",
 ) -> argparse._ArgumentGroup:
     """How results are printed; the first format is the default."""
     group = parser.add_argument_group("how to print")

@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "tap": "follow live entries in this terminal, of the pods that you name",
     "stats": "how much, how slow and how broken: entries counted by any field",
     "map": "who calls whom, as a table or as a Mermaid diagram",
+    "export": "selected entries as a file: JSON lines, CSV or HAR",
     "targets": "rules: which pods payload is read of, and what that costs",
     "why": "why the traffic of a pod is shown, or is not",
     "status": "how each process works: mode, rates, lag, losses, leaks",

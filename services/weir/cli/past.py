@@ -11,6 +11,8 @@ from weir.errors import SettingsError
 from weir.model.entry import EntryMap
 
 PAGE = 500
+ORDERED = 100
+"""Entries that are shown in another order than by time, where nobody says how many."""
 REMEMBERED = 50_000
 """Entries that are known as shown when live ones begin."""
 NEAR_NS = 120 * 10**9
@@ -19,13 +21,17 @@ LABEL_HINT = "name pods, or use --filter 'src.labels[\"app\"] == \"web\"' for la
 
 
 class Past:
-    """`conditions` and `times` as the hub takes them; `last` is how many of the newest are wanted, 0 for all."""
+    """`conditions` and `times` as the hub takes them; `last`: how many of the newest are wanted, 0 for all; `order`:
+    another one than the oldest first."""
 
-    def __init__(self, hub: Hub, conditions: dict[str, str], times: dict[str, str], last: int, detail: str) -> None:
+    def __init__(
+        self, hub: Hub, conditions: dict[str, str], times: dict[str, str], last: int, detail: str, order: str = ""
+    ) -> None:
         self._hub = hub
         self._params = conditions | {"detail": detail}
         self._times = times
         self._last = last
+        self._order = order
         self._shown: dict[str, tuple[int, int]] = {}
         """Version and time by id, in the order in which they were shown."""
         self._oldest = 0
@@ -33,7 +39,15 @@ class Past:
         self.hidden = 0
 
     async def entries(self) -> AsyncIterator[list[EntryMap]]:
-        """What there is, oldest first, page by page."""
+        """What there is, page by page."""
+        if self._order:
+            left = self._last or ORDERED
+            async for page in self._pages(self._times | {"order": self._order}, min(left, PAGE)):
+                yield page[:left]
+                left -= len(page)
+                if left <= 0:
+                    return
+            return
         if self._last:
             yield [entry for entry in await self._newest_ones() if self.fresh(entry)]
             return

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl
 from weir.archive.codec import entry_json
 from weir.hub.picked import Picked, at
 from weir.model.entry import EntryMap
+from weir.query.csv import guarded
 from weir.query.filter.derived import by_name, mapping, string
 
 Format = Literal["jsonl", "csv", "har"]
@@ -29,7 +30,6 @@ COLUMNS = (
     "summary", "id",
 )
 """Of CSV, where nobody names others."""
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _STATUS_TEXT = "reason"
 
 
@@ -108,9 +108,7 @@ def _cell(name: str, value: Any) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = value if isinstance(value, str) else entry_json({"": value}).decode()[4:-1]
-    text = text.replace("\0", "")
-    # Behind blanks, too: spreadsheets cut them off.
-    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+    return guarded(text.replace("\0", ""))
 
 
 class Har:

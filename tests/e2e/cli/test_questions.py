@@ -157,6 +157,12 @@ def test_statistics_for_a_spreadsheet(weir: Weir) -> None:
 @pytest.mark.parametrize(
     ("argv", "said", "hint"),
     [
+        (["read", "x.pcap", "--fields", "path"], "--fields is not for table", "-o json"),
+        (["read", "x.pcap", "-o", "csv", "--fields", "pth"], "unknown field 'pth'", "path"),
+        (["read", "x.pcap", "-o", "har", "--fields", "path"], "HAR has fields of its own", "-o csv"),
+        (["export", "-o", "pcap"], "there is no 'pcap'", "har"),
+        (["export", "--limit", "0"], "--limit 0 exports nothing", "1 or more"),
+        (["tap", "--order", "fastest"], "there is no 'fastest'", "slowest"),
         (["stats", "x.pcap", "--by", "statu"], "'statu'", "status_code"),
         (["stats", "x.pcap", "--by", "request.headers"], "cannot be grouped", "request.headers["),
         (["stats", "x.pcap", "--bucket", "often"], "--bucket 'often' is no width", "10s"),
@@ -233,6 +239,45 @@ def test_after_the_history_comes_what_is_live_and_nothing_twice(weir: Weir) -> N
     assert done.code == 0
     shown = [(one["id"], one.get("version", 1)) for one in rows(done.out)]
     assert len(shown) == len(set(shown))
+
+
+def test_an_export_is_what_the_hub_has(weir: Weir, hub: tuple[Running, str]) -> None:
+    _, url = hub
+    every = read(weir)
+    told = weir("export", "--hub", url)
+    assert (told.code, told.err) == (0, "")
+    assert sorted(one["id"] for one in rows(told.out)) == sorted(one["id"] for one in every)
+    few = weir("export", "--hub", url, "--limit", "2", "-o", "csv", "--filter", "http", "--fields", "path,status_code")
+    assert [line.count(",") for line in few.out.splitlines()] == [1, 1, 1]
+    assert re.search(r"2 of \d+ entries; the others are left out", few.err)
+    calls = [one for one in every if one["protocol"] == "http"]
+    har = json.loads(weir("export", "--hub", url, "-o", "har", "--filter", "http").out)
+    assert len(har["log"]["entries"]) == len(calls)
+    slow = weir("tap", "--hub", url, "--order", "slowest", "--filter", "http", "--limit", "4", "-o", "json")
+    assert [one["elapsed_time"] for one in rows(slow.out)] == sorted(
+        (one.get("elapsed_time", 0) for one in calls), reverse=True
+    )[:4]
+    done = weir("export", "--hub", url, "--filter", "http && statu")
+    refused(done.code, done.out, done.err, "statu", "unknown field", "status_code")
+
+
+@pytest.mark.parametrize("form", ["csv", "har", "json"])
+def test_files_are_written_as_the_hub_exports_them(weir: Weir, form: str) -> None:
+    out = weir("read", FILE, "-q", "-o", form, "--filter", "http").out
+    calls = len(read(weir, "--filter", "http"))
+    found = {
+        "csv": lambda: len(list(csv.DictReader(io.StringIO(out)))), "json": lambda: len(rows(out)),
+        "har": lambda: len(json.loads(out)["log"]["entries"]),
+    }
+    assert found[form]() == calls
+    nothing = weir("read", FILE, "-q", "-o", form, "--filter", 'path == "/none"').out
+    assert {"csv": nothing.startswith("timestamp,"), "har": nothing.startswith("{"), "json": nothing == ""}[form]
+
+
+def test_part_of_each_entry(weir: Weir) -> None:
+    [one, *_] = read(weir, "--filter", "http", "--fields", "path,src.ip")
+    assert set(one) == {"id", "timestamp", "path", "src"}
+    assert weir("read", FILE, "-q", "-o", "csv", "--fields", "path", "--limit", "1").out.startswith("path\r\n")
 
 
 def test_the_token_under_both_names(weir: Weir, hub: tuple[Running, str]) -> None:

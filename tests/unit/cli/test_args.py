@@ -29,7 +29,7 @@ def parse(name: str, *words: str) -> argparse.Namespace:
 def examples(name: str) -> list[str]:
     """The command lines in a command's help, without what explains them."""
     found = re.findall(rf"^  (?:\S+=\S+ |tcpdump [^|]+\| )?weir {name}\b(.*)$", command(name).__doc__ or "", re.M)
-    return [re.split(r" {2,}| \| ", line)[0] for line in found]
+    return [re.split(r" {2,}| \| | >(?=\w)", line)[0] for line in found]
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -63,6 +63,14 @@ async def test_the_newest_ones_oldest_first() -> None:
     assert len(hub.asked) == 2
 
 
+async def test_in_another_order_a_hundred_are_enough() -> None:
+    hub = PlayedHub([entry(str(n)) for n in range(60)], [entry(str(n)) for n in range(60, 120)], [entry("-")])
+    looking = Past(cast(Hub, hub), {}, {"since": "1h"}, 0, "summary", "slowest")
+    assert await shown(looking.entries()) == [str(n) for n in range(100)]
+    assert hub.asked[0] == {"detail": "summary", "since": "1h", "order": "slowest", "limit": "100"}
+    assert len(hub.asked) == 2
+
+
 async def test_what_was_kept_late_is_shown_and_nothing_twice() -> None:
     hub = PlayedHub([entry("a", 1000 * SECOND), entry("b", 2000 * SECOND)])
     looking = past(hub)

@@ -10,7 +10,8 @@ examples:
   weir read capture.pcap -o json | jq .path               one entry a line
   weir read capture.pcap -o full --protocol http | less   everything there is about each call
   weir read capture.pcap --filter 'http && status_code >= 500'
-  weir read capture.pcap -o csv >calls.csv                a spreadsheet
+  weir read capture.pcap -o csv --fields src.ip,path,status_code >calls.csv
+  weir read capture.pcap -o har >calls.har                for a browser's developer tools
   tcpdump -i eth0 -w - | weir read -                      the standard input
 """
 
@@ -23,7 +24,7 @@ import sys
 import time
 
 from weir.cli.args import Parser
-from weir.cli.conditions import add_entry_options
+from weir.cli.conditions import add_entry_options, add_fields_option, fields_of
 from weir.cli.files import Progress, add_file_options, opened, summary
 from weir.cli.flags import add_output, add_settings
 from weir.cli.interrupt import interruptible
@@ -43,6 +44,7 @@ def add_arguments(parser: Parser) -> None:
     add_file_options(parser, "what to read", "capture files, read one after the other; - is the standard input")
     add_entry_options(parser, "which entries", hidden=False)
     group = add_output(parser)
+    add_fields_option(group)
     group.add_argument("--flows", action="store_true", help="in table and full: decoded conversations as flows, too")
     group.add_argument("-q", "--quiet", action="store_true", help="no progress, no summary")
     add_settings(parser, sections(list(STAGES)))
@@ -52,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
     if not args.file:
         raise SettingsError("no file is named", hint="weir read capture.pcap; - is the standard input")
     query = query_of(args.filter, args.protocol, args.text, now_ns=time.time_ns())
+    render = renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout), fields_of(args))
     offline = opened(args)
-    reading = Reading(args, query, renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout)), offline)
+    reading = Reading(args, query, render, offline)
     settle()
     try:
         interrupted = asyncio.run(reading.all())
@@ -73,7 +76,7 @@ class Reading:
         self._wanted = wanted(query)
         # Who asks for flows gets them; who asks for nothing in particular gets those that say something new.
         self._everything = (
-            args.flows or args.output in ("json", "csv") or bool(args.protocol) or asks_for_flows(args.filter)
+            args.flows or args.output in ("json", "csv", "har") or bool(args.protocol) or asks_for_flows(args.filter)
         )
         self._left = args.limit or sys.maxsize
         self._limit = args.limit
@@ -98,6 +101,7 @@ class Reading:
 
     def end(self) -> None:
         """Sum up, unless the reader of a pipe has left."""
+        self._render.end()
         sys.stdout.flush()
         if not self._quiet:
             print(self.summary(), file=sys.stderr)

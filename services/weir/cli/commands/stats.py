@@ -120,8 +120,8 @@ def _print(args: argparse.Namespace, names: list[str], groups: list[Group]) -> N
         for one in groups:
             print(json_line(row(names, one, buckets=buckets)))
     elif args.output == "csv":
-        rows = [row(names, one, buckets=buckets) for one in groups]
-        print("".join([csv.head(list(rows[0])), *(csv.line(one.values()) for one in rows)] if rows else []), end="")
+        heads = list(row(names, Group(key=("",) * len(names), since_ns=0), buckets=buckets))
+        print(csv.line(heads), *(csv.line(row(names, one, buckets=buckets).values()) for one in groups), sep="", end="")
     elif groups:
         color = wants_color(args.color, sys.stdout)
         print("\n".join(lines(names, groups, columns_of(sys.stdout), buckets=buckets, color=color)))

@@ -13,7 +13,7 @@ examples:
   weir tap --workload deployment/cart -n prod --filter 'http && failed'
   weir tap --last 15m --filter 'status_code >= 500'   what failed lately, and then live
   weir tap --last 50 --no-follow -o full | less       the newest 50, with headers and bodies
-  weir tap --since 14:05 --until 14:10 -o csv         five minutes of today (UTC), for a spreadsheet
+  weir tap --filter call --order slowest --last 1h    the slowest calls of an hour
   weir tap --hub 'http://10.0.0.5:8899/?token=…'      another hub, by the URL that it prints
   weir tap -o json --limit 100 | jq .path             100 entries, one a line
 """
@@ -31,9 +31,18 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from weir.cli.args import Parser, count
+from weir.cli.args import Parser, count, one_of
 from weir.cli.client import Hub, add_hub, connect
-from weir.cli.conditions import add_entry_options, add_time_options, asked, both, last_of, time_range
+from weir.cli.conditions import (
+    add_entry_options,
+    add_fields_option,
+    add_time_options,
+    asked,
+    both,
+    fields_of,
+    last_of,
+    time_range,
+)
 from weir.cli.flags import add_common, add_output
 from weir.cli.interrupt import interruptible
 from weir.cli.lease import leased, say
@@ -43,6 +52,7 @@ from weir.cli.render.text import safe
 from weir.cli.wish import Wish, add_rule_options, author, checked, named, wish_of
 from weir.errors import HubError, SettingsError
 from weir.model.entry import EntryMap
+from weir.query.structured import ORDERS
 
 USAGE = "weir tap [POD…] [options]"
 KEPT_S = 1.0
@@ -58,9 +68,13 @@ def add_arguments(parser: Parser) -> None:
     group = add_time_options(
         parser, "history, before live entries", "the newest N entries, or the last 15m, 2h, …", "N|AGE"
     )
+    group.add_argument("--order", type=one_of("--order", ORDERS), metavar="ORDER",
+                       help="100 (or --limit) of the history, newest, slowest or failed first")
     group.add_argument("--no-follow", action="store_true", help="end after the history; --until does, too")
-    add_output(parser).add_argument("--rate", type=count("--rate"), default=0, metavar="N",
-                                    help="live entries a second at most; the rest is counted [500]")
+    group = add_output(parser)
+    add_fields_option(group)
+    group.add_argument("--rate", type=count("--rate"), default=0, metavar="N",
+                       help="live entries a second at most; the rest is counted [500]")
     add_hub(parser)
     add_common(parser)
 
@@ -78,18 +92,20 @@ def run(args: argparse.Namespace) -> int:
         args, wish, conditions=asked(args), times=time_range(args, numbers=True), last=last,
         before=wish_filter(wish) if wish and _looks_back(args) else "",
     )
-    render = renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout))
+    render = renderer(args.output, sys.stdout, wants_color(args.color, sys.stdout), fields_of(args))
     seen = Seen(args.limit)
     try:
         asyncio.run(_follow(asking, render, seen))
     finally:
         if seen.tapped:
+            render.end()
+            sys.stdout.flush()
             say(seen.summary())
     return 0
 
 
 def _looks_back(args: argparse.Namespace) -> bool:
-    return bool(args.since or args.until or args.last)
+    return bool(args.since or args.until or args.last or args.order)
 
 
 class Asking(msgspec.Struct, frozen=True):
@@ -105,19 +121,20 @@ class Asking(msgspec.Struct, frozen=True):
 
     @property
     def live(self) -> bool:
-        return not (self.args.no_follow or self.args.until)
+        return not (self.args.no_follow or self.args.until or self.args.order)
 
     @property
     def detail(self) -> str:
         """Lists need no headers and bodies."""
-        return "summary" if self.args.output in ("table", "csv") else "full"
+        return "summary" if self.args.output == "table" else "full"
 
     def past(self, hub: Hub) -> Past | None:
         if not _looks_back(self.args):
             return None
         filters = both([self.conditions.get("filter", ""), self.before])
         more = {"filter": filters} if filters else {}
-        return Past(hub, self.conditions | more, self.times, self.last, self.detail)
+        last = self.last or (self.args.limit if self.args.order else 0)
+        return Past(hub, self.conditions | more, self.times, last, self.detail, self.args.order or "")
 
     def tail(self) -> dict[str, str]:
         more = {"format": "json", "detail": self.detail, "rule": self.wish.get("name", ""), "rate": self.rate}

@@ -1,23 +1,38 @@
-"""Entries on a terminal: a table that fits its width, one JSON object or one record of CSV a line, or everything
-there is."""
+"""Entries on a terminal: a table that fits its width, one JSON object a line, everything there is, CSV or HAR."""
 
 from __future__ import annotations
 
 import base64
+import importlib.metadata
 import os
-from collections.abc import Iterator
-from typing import Any, Literal, TextIO
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 import msgspec
 
 from weir.archive.codec import entry_json
 from weir.cli.render.table import columns_of
-from weir.cli.render.text import clock_time, duration, fit, fit_middle, full_time, safe, safe_json, safe_lines, size
+from weir.cli.render.text import (
+    clock_time,
+    duration,
+    fit,
+    fit_middle,
+    full_time,
+    safe,
+    safe_csv,
+    safe_json,
+    safe_lines,
+    safe_text_of_json,
+    size,
+)
+from weir.errors import SettingsError
 from weir.model.entry import EntryMap
-from weir.query import csv
 
-Format = Literal["table", "json", "full", "csv"]
-FORMATS: tuple[Format, ...] = ("table", "json", "full", "csv")
+if TYPE_CHECKING:
+    from weir.hub.export import Writer
+
+Format = Literal["table", "json", "full", "csv", "har"]
+FORMATS: tuple[Format, ...] = ("table", "json", "full", "csv", "har")
 
 WIDE, MIDDLE = 100, 72
 """Columns from which a table has all of its own, and from which it names the protocol."""
@@ -33,8 +48,33 @@ SHOWN_ELSEWHERE = {
 }
 
 
-def renderer(form: Format, out: TextIO, color: bool) -> Renderer:
-    return {"table": Table, "json": Json, "full": Full, "csv": Csv}[form](out, color)
+def renderer(form: Format, out: TextIO, color: bool, fields: Sequence[str] = ()) -> Renderer:
+    """`fields`: names of the filter language, of which JSON and CSV consist then; SettingsError for unknown ones."""
+    if form in ("table", "full"):
+        if fields:
+            raise SettingsError(f"--fields is not for {form}", hint="-o json or -o csv")
+        return Table(out, color) if form == "table" else Full(out, color)
+    # What the hub exports is written by the same code; it brings every dissector's declarations.
+    from weir.hub import export, picked
+    from weir.query.structured import QueryError
+
+    try:
+        if form == "json":
+            return Json(out, picked.Picked(fields).of if fields else None)
+        if form == "csv":
+            return Written(out, export.writer_of("csv", fields, ""), safe_csv)
+        if fields:
+            raise SettingsError("HAR has fields of its own", hint="--fields is for -o json and -o csv")
+        return Written(out, export.writer_of("har", (), _version()), safe_text_of_json)
+    except QueryError as error:
+        raise SettingsError(error.message, hint=error.hint) from None
+
+
+def _version() -> str:
+    try:
+        return importlib.metadata.version("weir")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def wants_color(choice: str, out: TextIO) -> bool:
@@ -54,6 +94,9 @@ class Renderer:
     def entry(self, entry: EntryMap) -> None:
         raise TypeError(f"{type(self).__name__} renders nothing")
 
+    def end(self) -> None:
+        """No entry follows."""
+
     def paint(self, text: str, code: str) -> str:
         return f"{code}{text}{PLAIN}" if self.color else text
 
@@ -61,22 +104,36 @@ class Renderer:
 class Json(Renderer):
     """One entry a line with the contract's field names; bytes as base64. Nothing in it is obeyed by a terminal."""
 
+    def __init__(self, out: TextIO, picked: Callable[[EntryMap], EntryMap] | None = None) -> None:
+        super().__init__(out, color=False)
+        self._picked = picked
+
     def entry(self, entry: EntryMap) -> None:
-        self.out.write(safe_json(entry_json(entry)) + "\n")
+        shown = entry if self._picked is None else self._picked(entry)
+        self.out.write(safe_json(entry_json(shown)) + "\n")
 
 
-class Csv(Renderer):
-    """One entry a line, the columns' names first."""
+class Written(Renderer):
+    """A file of one of the forms in which the hub exports: CSV or HAR."""
 
-    def __init__(self, out: TextIO, color: bool) -> None:
-        super().__init__(out, color)
+    def __init__(self, out: TextIO, writer: Writer, inert: Callable[[str], str]) -> None:
+        super().__init__(out, color=False)
+        self._writer = writer
+        self._inert = inert
         self._begun = False
 
-    def entry(self, entry: EntryMap) -> None:
+    def _begin(self) -> None:
         if not self._begun:
             self._begun = True
-            self.out.write(csv.head())
-        self.out.write(csv.entry_line(entry))
+            self.out.write(self._writer.head())
+
+    def entry(self, entry: EntryMap) -> None:
+        self._begin()
+        self.out.write(self._inert(self._writer.piece(entry)))
+
+    def end(self) -> None:
+        self._begin()
+        self.out.write(self._inert(self._writer.tail("")))
 
 
 class Table(Renderer):
@@ -118,7 +175,7 @@ def layout(columns: int) -> Layout:
         front, back = 8, ((" ", 1), ("LATENCY", 7))
     left = columns - (front + 1) - sum(n + 1 for _, n in back) - 2
     # The server's port says more than the client's, which narrow tables leave out.
-    source, target = max(min(left // 4, 40), 8), max(min(left * 2 // 7, 40), 8)
+    source, target = max(min(left // 4, 40), 8), max(min(left // 3, 40), 8)
     return ("TIME", front), ("SOURCE", source), ("TARGET", target), *back, ("SUMMARY", max(left - source - target, 8))
 
 

@@ -37,10 +37,23 @@ def safe_lines(text: str) -> str:
 def safe_json(data: bytes) -> str:
     """JSON that says the same with nothing in it that a terminal obeys: JSON allows DEL, C1 controls and marks of
     direction as they are (RFC 8259 section 7); here they are `\\u` escapes."""
-    text = data.decode("utf-8", "replace")
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() or c == "\n" else _json_escape(c) for c in text)
+    return safe_text_of_json(data.decode("utf-8", "replace"))
+
+
+def safe_text_of_json(text: str) -> str:
+    """As `safe_json`; line feeds between the values stay."""
+    return "\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() else _json_escape(c) for c in line)
+        for line in text.split("\n")
+    )
+
+
+def safe_csv(text: str) -> str:
+    """As `safe`, but line ends stay, those within quotes as well."""
+    return "\r\n".join(
+        line if line.isprintable() else "".join(c if c.isprintable() or c in "\r\n" else inert(c) for c in line)
+        for line in text.split("\r\n")
+    )
 
 
 def _json_escape(c: str) -> str:

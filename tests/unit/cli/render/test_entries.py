@@ -33,6 +33,7 @@ def rendered(form: Format, *entries: dict[str, Any], color: bool = False) -> str
     render = renderer(form, out, color)
     for one in entries:
         render.entry(one)
+    render.end()
     return out.getvalue()
 
 
@@ -74,7 +75,7 @@ def test_no_escape_sequence_reaches_the_terminal(form: Format) -> None:
     text = rendered(
         form,
         entry(
-            summary=HOSTILE, method=HOSTILE, weird=[HOSTILE], protocol=HOSTILE, odd={HOSTILE: [HOSTILE]},
+            summary=HOSTILE, method=HOSTILE, url=HOSTILE, weird=[HOSTILE], protocol=HOSTILE, odd={HOSTILE: [HOSTILE]},
             src={"ip": HOSTILE, "name": HOSTILE, "namespace": HOSTILE},
             request={"headers": {HOSTILE: HOSTILE}, "body": {"text": HOSTILE, "size": 1}},
         ),
@@ -89,10 +90,10 @@ def test_json_stays_exact() -> None:
 
 
 def test_csv_has_the_names_of_the_filter_language_and_no_formulas() -> None:
-    first, second = csv.DictReader(io.StringIO(rendered("csv", entry(path="=1+1", status_code=200), entry(id="0b"))))
-    assert first["path"] == "'=1+1"
+    first, second = csv.DictReader(io.StringIO(rendered("csv", entry(url="=1+1", status_code=200), entry(id="0b"))))
+    assert first["url"] == "'=1+1"
     assert (first["dst.name"], first["status_code"], first["ok"]) == ("cart", "200", "true")
-    assert first["timestamp"] == "2023-11-14T22:13:20.000000Z"
+    assert first["timestamp"] == "2023-11-14T22:13:20.000000000Z"
     assert (second["id"], second["status_code"]) == ("0b", "")
 
 
@@ -107,6 +108,22 @@ def test_the_table_is_as_wide_as_the_terminal(columns: int, monkeypatch: pytest.
     assert max(map(width, lines)) <= max(columns, 45)
     assert lines[2].endswith("200")
     assert " ! " in lines[2]
+
+
+def test_har_is_one_document_whatever_comes() -> None:
+    assert json.loads(rendered("har"))["log"]["entries"] == []
+    log = json.loads(rendered("har", entry(url="http://cart/cart"), entry(protocol="dns", method="")))["log"]
+    [one] = log["entries"]
+    assert one["request"]["url"] == "http://cart/cart"
+
+
+def test_part_of_an_entry() -> None:
+    out = io.StringIO()
+    render = renderer("json", out, False, ["dst.name", "ok"])
+    render.entry(entry())
+    assert json.loads(out.getvalue()) == {
+        "id": "0a", "timestamp": 1_700_000_000_000_000_000, "dst": {"name": "cart"}, "ok": True,
+    }
 
 
 def test_a_wide_table_says_more() -> None:
