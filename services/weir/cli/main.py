@@ -14,7 +14,7 @@ from weir.errors import EXIT_CODES, SettingsError, WeirError
 COMMANDS: dict[str, str] = {
     "up": "capture, decode and show: everything in this one process",
     "read": "decode capture files and print what they hold; no server",
-    "tap": "follow live entries in this terminal, of the pods that you name",
+    "tap": "live entries and history in this terminal, of the pods that you name",
     "stats": "how much, how slow and how broken: entries counted by any field",
     "map": "who calls whom, as a table or as a Mermaid diagram",
     "export": "selected entries as a file: JSON lines, CSV or HAR",
@@ -35,6 +35,8 @@ examples:
   weir up --demo                               a small demo application, captured and shown
   weir up --interface eth0 --target port:8080  decode what goes to and from port 8080
   weir tap "checkout.*" -n prod                what pods of the cluster say, while you look
+  weir tap --last 15m --filter failed          what went wrong lately, and then live
+  weir stats --by source,target --sort p95     who calls whom, the slowest first
   weir run filter decode --bus.url kafka:9092  two stages of a larger installation
 """
 
