@@ -197,3 +197,12 @@ def test_any_split_and_any_snapshot_give_the_same(
     whole = play(dissector, lines)
     assert play(dissector, lines, split=at_points(points), snapshot=True) == whole
     assert play(dissector, lines, split=every(1)) == whole
+
+
+def test_a_reset_says_who_left_which_requests_unanswered() -> None:
+    lines: list[Line] = [(C, say("q", "one") + say("q", "two")), (S, say("a", "1"))]
+    answered, left = exchanges(play(Toy(), lines, reset=S))
+    assert (answered.summary, answered.ok, answered.incomplete) == ("one → 1", True, [])
+    assert (left.summary, left.ok, left.incomplete) == ("two", False, ["reset by server after the request"])
+    (lossy,) = exchanges(play(Toy(), [(C, say("q", "one")), Lost(S, 5)], reset=S))
+    assert (lossy.ok, lossy.incomplete) == (None, [NO_RESPONSE])
