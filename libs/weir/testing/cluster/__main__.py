@@ -2,6 +2,7 @@
 
 KUBECONFIG, and kubectl and helm in PATH, are for the command; WEIR_CLUSTER is the folder with the nodes' logs.
 Images: weir:dev (built from this folder's deploy/docker/Dockerfile) and apache/kafka, with imagePullPolicy Never.
+One cluster runs on a machine at a time; a second waits, at most WEIR_CLUSTER_WAIT_S seconds (1800).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from weir.testing.cluster import control, network
 from weir.testing.cluster.cluster import Cluster, check_machine
 from weir.testing.cluster.images import ClusterError, prepare
+from weir.testing.cluster.turn import turn
 from weir.testing.engine.__main__ import cache
 from weir.testing.kube.control_plane import NotStarted
 from weir.testing.kube.programs import KubeMissing
@@ -40,10 +42,12 @@ def main(argv: list[str] | None = None) -> int:
         check_machine()
         images = prepare(cache(), Path.cwd())
         _say(f"images after {time.monotonic() - begun:.1f} s")
-        network.leave_host()
-        with Cluster(folder, images) as cluster:
-            _say(f"two nodes after {time.monotonic() - begun:.1f} s")
-            return _run(cluster, arguments.command)
+        with turn():
+            begun = time.monotonic()
+            network.leave_host()
+            with Cluster(folder, images) as cluster:
+                _say(f"two nodes after {time.monotonic() - begun:.1f} s more")
+                return _run(cluster, arguments.command)
     except (ClusterError, KubeMissing, NotStarted, OSError, subprocess.CalledProcessError) as error:
         _say(str(error))
         return NO_CLUSTER
