@@ -29,9 +29,10 @@ test("cookies have rows of their own", () => {
 });
 
 test("fields and ends with what selects them", () => {
-  const rows = fieldRows(entry({ dns_answers: ["10.0.0.1", "10.0.0.2"], dns_edns: { do: "1" }, odd: { a: { b: 1 } } }));
+  const rows = fieldRows(entry({ dns_answers: ["10.0.0.1", "10.0.0.2"], dns_edns: { do: "1" }, odd: { a: { b: [1] } }, dns_records: [{ type: "A", ttl: 30 }] }));
+  expect(rows[4]).toEqual({ name: "dns_records", value: "type A · ttl 30", condition: undefined });
   expect(rows.slice(0, 4).map(({ name, value, condition }) => [name, value, condition])).toEqual([
-    ["dns_answers", "10.0.0.1", '"10.0.0.1" in dns_answers'], ["", "10.0.0.2", '"10.0.0.2" in dns_answers'], ["do", "1", 'dns_edns["do"] == "1"'], ["a", '{"b":1}', undefined],
+    ["dns_answers", "10.0.0.1", '"10.0.0.1" in dns_answers'], ["", "10.0.0.2", '"10.0.0.2" in dns_answers'], ["do", "1", 'dns_edns["do"] == "1"'], ["a", '{"b":[1]}', undefined],
   ]);
   const peer = { name: "cart-1", namespace: "shop", ip: "10.0.0.1", service: { name: "cart" }, labels: { app: "cart" } };
   expect(peerRows("src", peer).map(({ condition }) => condition)).toEqual([

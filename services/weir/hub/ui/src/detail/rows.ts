@@ -56,6 +56,8 @@ const isMap = (value: unknown): value is Record<string, unknown> => typeof value
 
 function text(value: unknown): string {
   if (typeof value === "string") return value;
+  // A record of the protocol, e.g. of DNS: read faster than JSON.
+  if (isMap(value) && Object.values(value).every((one) => typeof one !== "object")) return Object.entries(value).map(([key, one]) => `${key} ${String(one)}`).join(" · ");
   try {
     return JSON.stringify(value) ?? "";
   } catch {
