@@ -71,6 +71,8 @@ class Decision(NamedTuple):
     flow: DirectedFlow
     """With `sample_rate`, `outline` and `bare` filled in."""
     refused: Drop | None = None
+    elsewhere: bool = False
+    """It is targeted, and bare here because another vantage shows the same packets."""
 
 
 class Policy(Protocol):
@@ -97,7 +99,8 @@ class Policy(Protocol):
 
     def excused(self, flow: DirectedFlow, promise: Promise, ts_ns: int) -> bool:
         """Whether a source may have passed payload of a flow that is not wanted whole, in spite of its promise: the
-        answer changed a moment ago, or it cannot know better."""
+        answer changed a moment ago, or it cannot know better. What it passed of a flow that is targeted is taken then:
+        the other vantage may not have had it yet."""
         ...
 
     def decide(self, flow: DirectedFlow, node: str, ts_ns: int) -> Decision:

@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable, Generator
 from typing import NamedTuple
 
+import msgspec
+
 from weir.engine.api import Drop, EngineLimits, Policy
 from weir.engine.fragments import Fragments, Joined
 from weir.engine.frames import NOT_IP_LINK, SECOND_COPY, FrameTuple, frames
@@ -191,7 +193,7 @@ class PureHeaderEngine:
             while self._patient and policy.unsettled(flow, total.last_ns):
                 work.waits = flow, total.last_ns
                 yield from self._pause(work)
-            decided, refused = policy.decide(flow, block.node, total.last_ns)
+            decided, refused, _ = policy.decide(flow, block.node, total.last_ns)
             builder = work.builders[shard_of(flow, self._shards)]
             if refused is None and not decided.outline:
                 self.counts.add("filter.tallies_dropped", 1, "wanted_whole")
@@ -307,7 +309,7 @@ class PureHeaderEngine:
                 return Drop.DUPLICATE
         if found.tunnels:
             self.counts.add("filter.tunnel")
-        flow, refused = known.decision
+        flow, refused, _ = known.decision
         short = self._short_cut and len(key) == _SHORT_CUT_KEY
         if refused is not None:
             if work.block.promise:
@@ -317,11 +319,14 @@ class PureHeaderEngine:
             return refused
         length, payload_len = frame.captured, found.payload_len
         if flow.outline:
-            if not _opening(found, flow.bare):
+            opening = _opening(found, flow.bare)
+            if not opening and self._moved(work.block, known, found, ts_ns):
+                flow = msgspec.structs.replace(flow, outline=False, bare=False)
+            elif not opening:
                 if work.block.promise:
                     self._look_for_leak(work.block, found, frame, known, ts_ns)
                 return Drop.OUTLINE
-            if flow.bare or DNS_PORT not in (found.sport, found.dport):
+            elif flow.bare or DNS_PORT not in (found.sport, found.dport):
                 length, payload_len = found.payload_at - frame.at, 0
         builder = work.builders[known.shard]
         flow_index = builder.flow_index(flow)
@@ -357,12 +362,19 @@ class PureHeaderEngine:
             known.version = self._version
         return known
 
+    def _moved(self, block: PacketBlock, known: Known, found: Headers, ts_ns: int) -> bool:
+        """The vantage of a targeted flow went elsewhere after its source had passed this payload."""
+        return (
+            block.promise == "exact" and known.decision.elsewhere and found.payload_wire > 0
+            and self._policy.excused(known.flow, block.promise, ts_ns)
+        )
+
     def _look_for_leak(
         self, block: PacketBlock, found: Headers, frame: _Frame, known: Known, ts_ns: int
     ) -> None:
         """Count payload that should not have come this far. What a kernel filter cannot judge is no leak: the insides
         of tunnels, and fragments."""
-        flow, refused = known.decision
+        flow, refused, _ = known.decision
         if not found.payload_wire or found.tunnels or frame.joined or _opening(found, flow.bare):
             return
         if refused is Drop.SAMPLED_OUT or (flow.bare and block.promise == "outline"):

@@ -18,7 +18,9 @@ A4, B4, A6, B6 = "10.0.0.1", "10.0.0.2", "2001:db8::1", "2001:db8::2"
 class Want:
     """A policy made by hand."""
 
-    def __init__(self, *, outline: bool = False, bare: bool = False, refused: Drop | None = None) -> None:
+    def __init__(
+        self, *, outline: bool = False, bare: bool = False, refused: Drop | None = None, elsewhere: bool = False
+    ) -> None:
         self.generation = 4
         self.revision = 0
         self.version = 0
@@ -28,6 +30,7 @@ class Want:
         self.outline = outline or bare
         self.bare = bare
         self.refused = refused
+        self.elsewhere = elsewhere
         self.asked: list[tuple[DirectedFlow, str, int]] = []
 
     def decide(self, flow: DirectedFlow, node: str, ts_ns: int) -> Decision:
@@ -36,7 +39,7 @@ class Want:
             scope=flow.scope, protocol=flow.protocol, src=flow.src, sport=flow.sport, dst=flow.dst, dport=flow.dport,
             sample_rate=0.5, outline=self.outline, bare=self.bare,
         )
-        return Decision(decided, self.refused)
+        return Decision(decided, self.refused, self.elsewhere)
 
     def unsettled(self, flow: DirectedFlow, ts_ns: int) -> bool:
         return self.waiting

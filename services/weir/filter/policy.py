@@ -94,7 +94,11 @@ class FilterPolicy:
         if not (targeted or self._control.outline):
             return Decision(flow, Drop.NOT_TARGETED)
         if view(flow.src, src_end, flow.dst, dst_end, node) is View.BARE:
-            return Decision(msgspec.structs.replace(flow, outline=True, bare=True))
+            front = any(end is not None and end.front for end in (src_end, dst_end))
+            return Decision(
+                msgspec.structs.replace(flow, outline=True, bare=True),
+                elsewhere=targeted and not front and self._control.sample_rate == 1.0,
+            )
         if not targeted:
             return Decision(msgspec.structs.replace(flow, outline=True))
         rate = self._sampler.share(flow.key())

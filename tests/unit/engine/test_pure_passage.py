@@ -135,6 +135,22 @@ def test_a_bare_view_with_payload_is_a_leak_of_an_exact_source() -> None:
     assert leaks(request(), QUERY, bare=True, promise="outline") == {}
 
 
+@pytest.mark.parametrize("short_cut", [True, False])
+def test_payload_from_before_the_vantage_moved_is_taken(short_cut: bool) -> None:
+    frames = [request(b"", flags=SYN), request(b"1"), request(b"2"), request(b"", flags=ACK)]
+
+    def found(promise: Promise = "exact", *, excused: bool = True, elsewhere: bool = True) -> list[bytes]:
+        want = Want(bare=True, elsewhere=elsewhere)
+        want.excuses = excused
+        made = engine(want, short_cut=short_cut).segments(block(frames, promise=promise), 0, 0)
+        seen = [row.payload for m in made for row in rows(m) if row.payload]
+        assert all(any(flow.bare == bare for m in made for flow in m.flows) for bare in ((True, False) if seen else ()))
+        return seen
+
+    assert found() == [b"1", b"2"]
+    assert found(excused=False) == found(elsewhere=False) == found("outline") == found("") == []
+
+
 def test_what_is_no_leak() -> None:
     opening = [request(b"", flags=SYN), request(b"x", flags=FIN | ACK), request(b"", flags=ACK), QUERY]
     assert leaks(*opening, outline=True) == {}

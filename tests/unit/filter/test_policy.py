@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from weir.directory import Directory
-from weir.engine.api import Drop
+from weir.engine.api import Decision, Drop
 from weir.errors import SettingsError
 from weir.filter.core import own_ends
 from weir.filter.policy import FilterPolicy
@@ -26,15 +26,17 @@ def policy(directory: Directory | None = None, exclude: tuple[str, ...] = (), **
 
 
 def test_without_a_document_everything_is_an_outline() -> None:
-    assert policy().decide(FLOW, "node", 0) == (OUTLINED, None)
+    assert policy().decide(FLOW, "node", 0) == Decision(OUTLINED)
     assert policy().generation == OUTLINE.generation
 
 
 def test_a_targeted_conversation_is_passed_whole() -> None:
-    assert policy(targets=["port:80"]).decide(FLOW, "node", 0) == (FLOW, None)
+    assert policy(targets=["port:80"]).decide(FLOW, "node", 0) == Decision(FLOW)
 
 
-@pytest.mark.parametrize(("outline", "decision"), [(True, (OUTLINED, None)), (False, (FLOW, Drop.NOT_TARGETED))])
+@pytest.mark.parametrize(
+    ("outline", "decision"), [(True, Decision(OUTLINED)), (False, Decision(FLOW, Drop.NOT_TARGETED))]
+)
 def test_what_is_not_targeted(outline: bool, decision: object) -> None:
     assert policy(targets=["port:81"], outline=outline).decide(FLOW, "node", 0) == decision
 
@@ -74,7 +76,7 @@ def test_sampling() -> None:
 
 
 def test_an_outline_is_not_sampled() -> None:
-    assert policy(targets=[], outline=True, sample_rate=0.0).decide(FLOW, "node", 0) == (OUTLINED, None)
+    assert policy(targets=[], outline=True, sample_rate=0.0).decide(FLOW, "node", 0) == Decision(OUTLINED)
 
 
 def two_nodes(**fields: Any) -> Directory:
@@ -93,6 +95,7 @@ def test_the_other_vantage_has_only_totals(targets: list[str]) -> None:
     assert all(d.flow.outline for d in decided if d.flow.bare)
     assert [d.flow.outline for d in decided if not d.flow.bare] == [not targets]
     assert [d.refused for d in decided] == [None, None]
+    assert [d.elsewhere for d in decided] == [bool(targets) and d.flow.bare for d in decided]
 
 
 def test_a_bare_view_of_what_nobody_wants_is_not_kept() -> None:
@@ -103,7 +106,9 @@ def test_a_bare_view_of_what_nobody_wants_is_not_kept() -> None:
 def test_in_front_of_a_service_only_totals_are_kept() -> None:
     directory = Directory()
     directory.put(b"1", EndpointRecord(address="10.0.0.2", uid="1", role="service", front=True, targeted=True))
-    assert policy(directory, targets=["all"]).decide(FLOW, "node", 0).flow.bare
+    decided = policy(directory, targets=["all"]).decide(FLOW, "node", 0)
+    assert decided.flow.bare
+    assert not decided.elsewhere, "the other view has other addresses: nothing folds the two"
 
 
 def test_what_is_excluded_is_not_targeted() -> None:
