@@ -58,7 +58,7 @@ class Embedded:
         self.captures: dict[str, Context] = {}
         self._settings = CaptureSettings(**(CAPTURE | capture))
         self._nodes = nodes
-        self._capturing: list[asyncio.Task[None]] = []
+        self._capturing: dict[str, asyncio.Task[None]] = {}
         self._working: list[asyncio.Task[None]] = []
         self._open = contextlib.ExitStack()
         self._revision = 0
@@ -71,7 +71,7 @@ class Embedded:
     async def __aexit__(self, *_: object) -> None:
         for context in (self.context, *self.captures.values()):
             context.stop.set()
-        tasks = [*self._capturing, *self._working]
+        tasks = [*self._capturing.values(), *self._working]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -93,12 +93,25 @@ class Embedded:
         )
         self._working = [asyncio.ensure_future(stage.run()) for stage in stages]
         self._working.append(asyncio.ensure_future(self._collect()))
-        for name, where in self._nodes.items():
-            context = self.captures[name] = Context(bus=self.bus, node=name, embedded=True)
-            with inside(where):
-                self._capturing.append(asyncio.ensure_future(CaptureService(self._settings, context).run()))
-        await self.until(lambda: all("capture.source" in c.modes for c in self.captures.values()))
+        for name in self._nodes:
+            await self.begin_capture(name)
+
+    async def begin_capture(self, node: str) -> None:
+        context = self.captures[node] = Context(bus=self.bus, node=node, embedded=True)
+        with inside(self._nodes[node]):
+            self._capturing[node] = asyncio.ensure_future(CaptureService(self._settings, context).run())
+        await self.until(lambda: "capture.source" in context.modes)
         await self.caught_up()
+
+    async def end_capture(self, node: str) -> None:
+        self.captures[node].stop.set()
+        async with asyncio.timeout(DEADLINE_S):
+            await self._capturing[node]
+        self._add(self.captures.pop(node))
+
+    def _add(self, context: Context) -> None:
+        for name, count in context.counts.items():
+            self.counts.add(name, count)
 
     async def caught_up(self) -> None:
         """Every kernel filter knows what was published; classic ones know no addresses of pods."""
@@ -112,15 +125,14 @@ class Embedded:
         for context in self.captures.values():
             context.stop.set()
         async with asyncio.timeout(DEADLINE_S):
-            await asyncio.gather(*self._capturing)
+            await asyncio.gather(*self._capturing.values())
         await self.until(self._drained)
         self.context.stop.set()
         async with asyncio.timeout(DEADLINE_S):
             await asyncio.gather(*self._working[:2])
         await self.until(lambda: not self._unread())
         for context in (self.context, *self.captures.values()):
-            for name, count in context.counts.items():
-                self.counts.add(name, count)
+            self._add(context)
         return self.told
 
     async def until(self, condition: Callable[[], bool], seconds: float = DEADLINE_S) -> None:
@@ -130,7 +142,7 @@ class Embedded:
                 await asyncio.sleep(0.02)
 
     def _check(self) -> None:
-        for task in (*self._capturing, *self._working):
+        for task in (*self._capturing.values(), *self._working):
             if task.done() and task.exception() is not None:
                 task.result()
 

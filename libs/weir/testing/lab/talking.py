@@ -46,7 +46,7 @@ class Talking:
             for number, talk in enumerate(place.talks)
         ]
         if place.disturb is not None:
-            await self._until_served(halves[0][1])
+            await self.until_served(halves[0][1])
             await asyncio.to_thread(place.disturb)
         await _ended(clients)
         return [path for path in logged(self._folders) if path.split("/")[2] == mark]
@@ -57,7 +57,8 @@ class Talking:
         await _ended(clients)
         return [f"{mark}-{number}.demo.svc" for number in range(count if clients else 0)]
 
-    async def _until_served(self, count: int) -> None:
+    async def until_served(self, count: int) -> None:
+        """So many requests so far, by whomever."""
         async with asyncio.timeout(60):
             while len(logged(self._folders)) < count:  # noqa: ASYNC110 (nginx tells nobody)
                 await asyncio.sleep(0.05)
