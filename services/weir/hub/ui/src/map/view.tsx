@@ -43,7 +43,7 @@ export default function MapView({ filter, since, until, onFilter }: Props) {
     <section class="map" aria-label="Map">
       <div class="map-bar">
         <Choice title="Group by" value={group} among={GROUPS.map((name) => [name, name])} onChange={setGroup} />
-        {!since && !until && <Choice title="Last" value={span} among={SPANS} onChange={setSpan} />}
+        {!since && !until && <Choice title="Over the last" value={span} among={SPANS} onChange={setSpan} />}
         <Choice title="Write on lines" value={label} among={LABELS.map((name) => [name, name === "none" ? "nothing" : name])} onChange={setLabel} />
         <span class="tabs" role="group" aria-label="Show as">
           <button aria-pressed={!table} onClick={() => setTable(false)}>
