@@ -8,13 +8,14 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from weir.testing.cluster.installation import Installation, Tap
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 CALLED = "catalog.demo.svc.cluster.local"
 CALLERS = {"visitors": "n1", "frontend": "n2"}
@@ -95,6 +96,15 @@ def test_without_a_rule_only_names_are_read(weir: Installation, first: Any, clus
     assert not [entry for trace in traces for entry in weir.entries(text=trace)]
     assert counted(weir, "capture.kernel.outlined") > 100
     assert leaked(weir) == {}
+
+
+def test_its_footprint_is_what_the_guide_says(weir: Installation) -> None:
+    pods = [pod for pod in weir.pods() if pod["metadata"]["labels"]["app.kubernetes.io/component"] != "topics"]
+    requests = [c["resources"]["requests"] for pod in pods for c in pod["spec"]["containers"]]
+    memory = sum(int(one["memory"].removesuffix("Mi")) for one in requests) / 1024
+    cpus = sum(int(one["cpu"].removesuffix("m")) for one in requests) / 1000
+    guide = Path("docs/guide/install-kubernetes.md").read_text()
+    assert f"On two nodes: {len(pods)} pods, {memory:.1f} GiB and {cpus:.1f} CPUs requested" in guide
 
 
 def test_status_says_in_one_line_that_payload_is_off_and_how_to_turn_it_on(weir: Installation, first: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from weir.testing.cluster.control import kill_node, start_node
 from weir.testing.cluster.installation import Installation
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 CALLED = "catalog.demo.svc.cluster.local"
 WITHIN_S = 120

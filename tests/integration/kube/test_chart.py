@@ -162,6 +162,30 @@ def test_two_installations_share_namespace_and_nodes(plane: ControlPlane, kube_n
     assert left(plane, kube_namespace) == set()
 
 
+def test_one_name_in_two_namespaces_is_two_installations(plane: ControlPlane) -> None:
+    """They share nothing of the cluster, nor of its nodes; each has its own Kafka, and so its own topics."""
+    made: dict[str, list[dict[str, Any]]] = {}
+    for namespace in ("blue", "green"):
+        text = plane.helm("template", "weir", CHART, "--namespace", namespace)
+        made[namespace] = [document for document in yaml.safe_load_all(text) if document]
+    names = [
+        {(o["kind"], o["metadata"].get("namespace", ""), o["metadata"]["name"]) for o in objects}
+        for objects in made.values()
+    ]
+    assert names[0].isdisjoint(names[1])
+    told = {namespace: _container(objects, "DaemonSet") for namespace, objects in made.items()}
+    assert len({one["ports"][0]["hostPort"] for one in told.values()}) == 2
+    for namespace, one in told.items():
+        environment = {variable["name"]: variable.get("value") for variable in one["env"]}
+        assert environment["WEIR_BUS_URL"] == f"weir-kafka.{namespace}.svc:29092"
+        assert environment["WEIR_RUNTIME_LISTEN"] == f"127.0.0.1:{one['ports'][0]['hostPort']}"
+
+
+def _container(objects: list[dict[str, Any]], kind: str) -> dict[str, Any]:
+    (found,) = (o["spec"]["template"]["spec"]["containers"][0] for o in objects if o["kind"] == kind)
+    return dict(found)
+
+
 def test_only_targets_may_ask_the_api_and_only_what_it_needs(plane: ControlPlane, kube_namespace: str) -> None:
     plane.helm("install", "weir", CHART, "-n", kube_namespace, *WAIT)
     try:

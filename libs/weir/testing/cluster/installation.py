@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 from weir.testing.cluster import network
 
 CHART = "deploy/helm/weir"
-INSTALL_S = 300
+INSTALL_S = 600
 COMMAND_S = 120
 WEIR = (sys.executable, "-m", "weir.cli")
 

@@ -23,6 +23,8 @@ from weir.testing.kube.control_plane import ControlPlane
 START_S = 90.0
 IMPORT_S = 300
 CGROUPS = Path("/sys/fs/cgroup")
+CPU_SHARES = 16 * 1024
+"""Of all pods of a node together, where each process outside has 1024: else they starve when a few of those work."""
 CNI_PLUGINS = Path("/usr/lib/cni")
 _FIRST = """
 set -e
@@ -64,6 +66,8 @@ class Node:
             for name in ("cpuset.cpus", "cpuset.mems"):
                 if (controller / name).exists():
                     (controller / self._cgroup / name).write_text((controller / name).read_text())
+            if (controller / self._cgroup / "cpu.shares").exists():
+                (controller / self._cgroup / "cpu.shares").write_text(str(CPU_SHARES))
         # A machine's /run, empty after each start.
         shutil.rmtree(self.folder / "run", ignore_errors=True)
         self._start_namespaces()
