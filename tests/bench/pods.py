@@ -34,8 +34,8 @@ NODE = "n1"
 SPACE = "shop"
 RANGE = "10.88.0"
 PORT, DNS = 8080, 53
-EXCHANGES = 100
-"""To a connection, as Apache's servers close them unless told otherwise (nginx's after 1,000)."""
+EXCHANGES = 1000
+"""Calls of a connection, after which nginx closes it unless told otherwise."""
 REMEMBERED = 10
 """Connections for which a resolver's answer is remembered."""
 START_S = 30.0
@@ -78,11 +78,11 @@ class Node:
             [sys.executable, __file__, names], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def traffic(self, seconds: float, rate: float) -> Made:
-        """`rate` calls a second of all pods together; ends when all that was asked is answered."""
+    def traffic(self, seconds: float, rate: float, exchanges: int = EXCHANGES) -> Made:
+        """`rate` calls a second of all pods together, so many to a connection; ends when all is answered."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps([seconds, rate]) + "\n")
+        self._process.stdin.write(json.dumps([seconds, rate, exchanges]) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
         if not line:
@@ -216,19 +216,19 @@ async def _traffic(names: list[str]) -> None:
     commands = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     while line := await commands.readline():
-        seconds, rate = json.loads(line)
+        seconds, rate, exchanges = json.loads(line)
         begun = time.time_ns()
-        made = await asyncio.gather(*(_ask(n, pods, seconds, rate / PODS) for n in range(PODS)))
+        each = int(seconds * rate / PODS), rate / PODS, exchanges
+        made = await asyncio.gather(*(_ask(n, pods, *each) for n in range(PODS)))
         calls, asked, connections = map(list, zip(*made, strict=True))
         told = Made(begun, time.time_ns(), calls, asked, connections)
         sys.stdout.write(msgspec.json.encode(told).decode() + "\n")
         sys.stdout.flush()
 
 
-async def _ask(number: int, pods: list[Namespace], seconds: float, rate: float) -> tuple[int, int, int]:
+async def _ask(number: int, pods: list[Namespace], total: int, rate: float, exchanges: int) -> tuple[int, int, int]:
     """Calls, questions to the resolver and connections of one pod."""
     begun, calls, connections, asked = time.monotonic(), 0, 0, 0
-    total = int(seconds * rate)
     while calls < total:
         if connections % REMEMBERED == 0:
             await _resolve(pods[number], address((number + RESOLVER) % PODS), asked)
@@ -239,7 +239,7 @@ async def _ask(number: int, pods: list[Namespace], seconds: float, rate: float) 
         end.setblocking(False)
         await asyncio.get_running_loop().sock_connect(end, (address((number + 1) % PODS), PORT))
         reader, writer = await asyncio.open_connection(sock=end, limit=1 << 20)
-        for turn in range(min(EXCHANGES, total - calls)):
+        for turn in range(min(exchanges, total - calls)):
             await asyncio.sleep(max(begun + calls / rate - time.monotonic(), 0))
             writer.write(request(turn))
             head = await reader.readuntil(b"\r\n\r\n")

@@ -27,6 +27,7 @@ from weir.testing.kube.control_plane import BARE, ControlPlane
 from weir.testing.kube.programs import KubeMissing
 from weir.testing.kubescale import LABEL, Crowd, Held, Kernel, Outcome, delays
 from weir.testing.netns import Namespace, joined, may_make_namespaces
+from weir.testing.preferred import preferred
 from weir.testing.stages import Installation
 
 PODS, NODES, RATE, SECONDS = 5000, 100, 50, 60
@@ -122,7 +123,8 @@ async def _measured(
                 await asyncio.to_thread(capture.until, pods // 2)
                 start_s = time.monotonic() - begun
                 before = process_cpu_s(pid), process_cpu_s(capture.pid), time.monotonic()
-                changes = await asyncio.to_thread(crowd.change, rate, seconds)
+                with preferred():
+                    changes = await asyncio.to_thread(crowd.change, rate, seconds)
                 took = time.monotonic() - before[2]
                 cpu_s, capture_cpu_s = process_cpu_s(pid) - before[0], process_cpu_s(capture.pid) - before[1]
                 now_bytes, most_bytes = _memory(pid)

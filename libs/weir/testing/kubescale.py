@@ -82,16 +82,25 @@ def delays(changes: Sequence[Change], held: Iterable[Held]) -> Outcome:
     seconds: dict[str, list[float]] = {}
     missing, reused = [], 0
     for change in changes:
-        known = by_address.get(change.address, [])
-        after = (h.at_ns for h in known if h.at_ns >= change.at_ns and h.targeted == change.targeted)
-        at_ns = next(after, 0)
-        if at_ns:
-            seconds.setdefault(change.what, []).append((at_ns - change.at_ns) / 1e9)
+        took = _took(change, by_address.get(change.address, []))
+        if took is not None:
+            seconds.setdefault(change.what, []).append(took)
         elif any(_takes_place(change, other) for other in changes):
             reused += 1
         else:
             missing.append(change)
     return Outcome(seconds, reused, missing)
+
+
+def _took(change: Change, known: Sequence[Held]) -> float | None:
+    """Seconds until the maps held it. Of a pod that came, they may know before the test was told."""
+    if change.what == "come":
+        before = [held for held in known if -REUSED_S * 1e9 < held.at_ns - change.at_ns < 0]
+        if before and before[-1].targeted:
+            return 0.0
+    after = (held.at_ns for held in known if held.at_ns >= change.at_ns and held.targeted == change.targeted)
+    at_ns = next(after, None)
+    return None if at_ns is None else (at_ns - change.at_ns) / 1e9
 
 
 def _takes_place(one: Change, other: Change) -> bool:

@@ -23,6 +23,7 @@ from weir.targets.settings import TargetsSettings
 from weir.testing.kube.control_plane import BARE, ControlPlane
 from weir.testing.kubescale import LABEL, Crowd, Kernel, delays
 from weir.testing.netns import Namespace, joined, may_make_namespaces
+from weir.testing.preferred import preferred
 
 pytestmark = [
     pytest.mark.kube,
@@ -73,7 +74,8 @@ async def test_the_kernel_knows_of_a_change_within_a_second(
             async with asyncio.timeout(PATIENCE_S):
                 while kernel.targets < PODS // 2:
                     await asyncio.sleep(0.05)
-            changes = await asyncio.to_thread(crowd.change, RATE, SECONDS)
+            with preferred():
+                changes = await asyncio.to_thread(crowd.change, RATE, SECONDS)
         await bus.stop()
     assert len(changes) == RATE * SECONDS
     outcome = delays(changes, kernel.held)
