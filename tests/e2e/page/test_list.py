@@ -166,3 +166,18 @@ async def test_another_filter_is_read_from_its_top(rig: Rig, browser: Browser) -
         await page.get_by_text("GET /80 →").wait_for()
         await filtered(page, "status_code == 200")
         await page.get_by_text("GET /149 →").wait_for()
+
+
+async def test_the_row_under_the_pointer_does_not_move_away(rig: Rig, browser: Browser) -> None:
+    await rig.stored(*(entry(n) for n in range(40)))
+    async with looking(browser, rig.signed) as page:
+        await live(page)
+        row = page.get_by_text("GET /37 →")
+        await row.hover()
+        before = await top_row(page)
+        await rig.publish(*(entry(n) for n in range(40, 50)))
+        await page.get_by_role("button", name="↑ 10 newer").wait_for()
+        assert await top_row(page) == before
+        await page.mouse.move(5, 5)
+        await expect(page.get_by_role("button", name="newer")).to_have_count(0)
+        assert (await top_row(page))[0].startswith("GET /49")

@@ -143,13 +143,14 @@ function Head({ columns }: { columns: Column[] }) {
 }
 
 /**
- * Who scrolled down keeps seeing the same rows, whatever comes above; who is at the top sees the newest. Tells how many
- * rows came above since one scrolled away.
+ * Who scrolled down keeps seeing the same rows, whatever comes above, and so does who points at one: it is not to move
+ * away before it is clicked. Who is at the top sees the newest. Tells how many rows came above meanwhile.
  */
 function useStaying({ ring, round }: Feed, change: number, element: HTMLDivElement | null, row: number): number {
   const place = useRef({ id: "", offset: 0, top: 0, age: 0 });
   const [above, setAbove] = useState(0);
   const now = useRef({ ring, row });
+  const held = useRef(false);
   now.current = { ring, row };
   useLayoutEffect(() => {
     if (!element) return;
@@ -160,12 +161,29 @@ function useStaying({ ring, round }: Feed, change: number, element: HTMLDivEleme
       place.current = { id: ring.at(at)?.id ?? "", offset: top - at * row, top, age: at };
       if (top <= row) setAbove(0);
     };
-    element.addEventListener("scroll", remember);
-    return () => element.removeEventListener("scroll", remember);
+    const onEnter = ({ pointerType }: PointerEvent) => {
+      if (pointerType !== "mouse" || element.scrollTop > 0) return;
+      held.current = true;
+      remember();
+    };
+    const onLeave = () => {
+      if (held.current) element.scrollTop = 0;
+      held.current = false;
+    };
+    const onWheel = () => {
+      held.current = false;
+    };
+    const gone = new AbortController();
+    const options = { passive: true, signal: gone.signal };
+    element.addEventListener("scroll", remember, options);
+    element.addEventListener("pointerenter", onEnter, options);
+    element.addEventListener("pointerleave", onLeave, options);
+    element.addEventListener("wheel", onWheel, options);
+    return () => gone.abort();
   }, [element]);
   useLayoutEffect(() => {
     const { id, offset, top, age } = place.current;
-    const at = top > 0 ? ring.ageOf(id) : -1;
+    const at = top > 0 || held.current ? ring.ageOf(id) : -1;
     if (!element || at < 0) return;
     if (at > age) setAbove((had) => had + at - age);
     place.current.age = at;
