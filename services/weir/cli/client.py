@@ -26,6 +26,8 @@ from weir.runtime.settings import RuntimeSettings
 DEFAULT = "http://127.0.0.1:8899"
 ANSWER = aiohttp.ClientTimeout(total=60)
 NO_END = aiohttp.ClientTimeout(total=None, connect=10, sock_read=60)
+UNKNOWN_PATH = "Not Found"
+"""What a hub says where it has nothing at all: another base path was meant."""
 TOKEN_FILE = "hub.token"
 
 
@@ -167,15 +169,19 @@ class Hub:
             at, length = told.get("position"), told.get("length")
             if text and isinstance(at, int) and isinstance(length, int):
                 raise FilterRefused(error, hint, text, at, length)
-            if status in (400, 404, 409) and error:
+            if not error or error == UNKNOWN_PATH:
+                hint = "is this the address of a hub, with its base path? name it with --hub URL"
+            elif status in (400, 404, 409):
                 raise SettingsError(error, hint=hint)
-            raise HubError(
-                f"the hub at {self.base} answered {status}{f': {error}' if error else ''}",
-                hint=hint or "is this the address of a hub? name it with --hub URL",
-            )
+            raise HubError(f"the hub at {self.base} answered {status}{f': {error}' if error else ''}", hint=hint)
 
     def _away(self, error: Exception) -> HubError:
-        why = str(error) or "no answer in time"
+        if isinstance(error, aiohttp.ClientSSLError):
+            return HubError(
+                f"the hub at {self.base} has a certificate that is not trusted here: {_reason(error)}",
+                hint="SSL_CERT_FILE=FILE names the certificate of who signed it",
+            )
+        why = safe(str(error)) or "no answer in time"
         if isinstance(error, aiohttp.ClientConnectorError):
             code = error.os_error.errno or 0
             why = os.strerror(code) if code > 0 else str(error.os_error)
@@ -183,6 +189,11 @@ class Hub:
 
     def stranger(self) -> HubError:
         return HubError(f"what answers at {self.base} is no hub", hint="name the hub's address with --hub URL")
+
+
+def _reason(error: aiohttp.ClientSSLError) -> str:
+    cause = getattr(error, "certificate_error", None) or error.os_error
+    return safe(getattr(cause, "verify_message", "") or getattr(cause, "reason", "") or str(cause))
 
 
 def _told(body: bytes) -> dict[str, Any]:

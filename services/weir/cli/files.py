@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from weir.cli.args import Parser
-from weir.cli.flags import flags_of
-from weir.cli.offline import STAGES, Offline, with_files
+from weir.cli.flags import add_settings, flags_of
 from weir.cli.render.text import safe
-from weir.runtime.process import load_settings
+from weir.runtime.process import load_settings, sections
+
+if TYPE_CHECKING:
+    from weir.cli.offline import Offline
 
 PROGRESS_S = 1.0
+_SETTING = re.compile(r"--[a-z]+\.")
 
 
 def add_file_options(parser: Parser, title: str, files: str) -> None:
@@ -25,8 +29,21 @@ def add_file_options(parser: Parser, title: str, files: str) -> None:
     add("--name", action="append", metavar="NAME", help="name of an address: ADDRESS[:PORT]=NAME[.NAMESPACE]")
 
 
+def add_file_settings(parser: Parser) -> None:
+    """Settings of the stages that read files; these are imported only where one of them is given: a hub's answer need
+    not wait for that."""
+    declared = {}
+    if any(_SETTING.match(word) for word in parser.words):
+        from weir.cli.offline import STAGES
+
+        declared = sections(list(STAGES))
+    add_settings(parser, declared)
+
+
 def opened(args: argparse.Namespace) -> Offline:
     """The files that were named, about to be read."""
+    from weir.cli.offline import STAGES, Offline, with_files
+
     flags = with_files(flags_of(args), args.file)
     if args.target:
         flags["targets.static"] = args.target

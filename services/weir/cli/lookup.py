@@ -9,7 +9,7 @@ import contextlib
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -19,13 +19,15 @@ from weir.cli.client import Hub, connect
 from weir.cli.conditions import asked, time_range
 from weir.cli.files import Progress, opened, summary
 from weir.cli.interrupt import interruptible
-from weir.cli.offline import Offline
 from weir.cli.selecting import query_of
 from weir.errors import SettingsError, SourceError
 from weir.hub.graph import Grouping, MapAnswer, edge_keys, node_keys, service_map
 from weir.hub.params import time_of
 from weir.query.structured import Query, QueryError
 from weir.runtime.collector import settle
+
+if TYPE_CHECKING:
+    from weir.cli.offline import Offline
 
 Told = TypeVar("Told")
 

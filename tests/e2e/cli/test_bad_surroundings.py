@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from weir.cli.demo import RECORDING
 from weir.testing.command import Result, Weir
@@ -86,7 +87,7 @@ def test_an_address_of_another_machine(weir: Weir) -> None:
     told(done, 7, "cannot listen on 192.0.2.1:8899", "--hub.listen HOST:PORT")
 
 
-@pytest.mark.parametrize("command", ["tap", "status"])
+@pytest.mark.parametrize("command", ["tap", "status", "stats", "map", "export"])
 def test_no_hub(weir: Weir, command: str) -> None:
     with taken_port() as port:
         pass
@@ -105,12 +106,31 @@ def test_something_else_answers(weir: Weir, command: str) -> None:
 
 
 @contextlib.contextmanager
-def running_hub(weir: Weir) -> Iterator[tuple[str, str]]:
+def running_hub(weir: Weir, *more: str) -> Iterator[tuple[str, str]]:
     """URL and token of a hub that shows the recording."""
-    with weir.start("up", "-f", str(RECORDING), "--listen", "127.0.0.1:0") as up:
+    with weir.start("up", "-f", str(RECORDING), "--listen", "127.0.0.1:0", *more) as up:
         up.says("token=")
-        url, token = re.findall(r"open (http://\S+)/\?token=(\S+)", up.err())[0]
+        url, token = re.findall(r"open (https?://\S+)/\?token=(\S+)", up.err())[0]
         yield url, token
+
+
+def test_a_hub_with_a_certificate_below_a_base_path(weir: Weir) -> None:
+    authority = trustme.CA()
+    made = authority.issue_cert("127.0.0.1")
+    key, chain, root = (weir.folder / name for name in ("key.pem", "chain.pem", "root.pem"))
+    made.private_key_pem.write_to_path(key)
+    chain.write_bytes(b"".join(part.bytes() for part in made.cert_chain_pems))
+    authority.cert_pem.write_to_path(root)
+    files = ("--hub.tls-cert-file", str(chain), "--hub.tls-key-file", str(key), "--hub.base-path", "/seen")
+    with running_hub(weir, *files) as (url, token):
+        whole = f"{url}/?token={token}"
+        told(weir("stats", "--hub", whole), 7, "a certificate that is not trusted here", "SSL_CERT_FILE")
+        trusting = {"SSL_CERT_FILE": str(root)}
+        assert url.endswith("/seen")
+        for argv in (["stats"], ["tap", "--last", "1", "--no-follow"], ["export", "--limit", "1"]):
+            done = weir(*argv, "--hub", whole, env=trusting)
+            assert done.code == 0, done.err
+        told(weir("map", "--hub", whole.replace("/seen", ""), env=trusting), 7, "answered 404", "with its base path")
 
 
 @pytest.mark.parametrize("command", ["tap", "status"])

@@ -21,16 +21,14 @@ import sys
 from weir.cli.args import Parser, count, one_of
 from weir.cli.client import add_hub
 from weir.cli.conditions import add_entry_options, add_time_options, said
-from weir.cli.files import add_file_options
-from weir.cli.flags import add_output, add_settings
+from weir.cli.files import add_file_options, add_file_settings
+from weir.cli.flags import add_output
 from weir.cli.lookup import looked_up
-from weir.cli.offline import STAGES
 from weir.cli.render.entries import wants_color
 from weir.cli.render.graph import WORD, document, lines, mermaid
 from weir.cli.render.table import columns_of
 from weir.cli.render.text import safe_json
 from weir.hub.graph import GROUPINGS, MAX_EDGES, MapAnswer
-from weir.runtime.process import sections
 
 USAGE = "weir map [FILE…] [--group GROUP] [options]"
 FORMATS = ("table", "json", "mermaid")
@@ -47,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="no words about what was read of files")
     add_file_options(parser, "of files instead of the hub", "capture files; - is the standard input")
     add_hub(parser)
-    add_settings(parser, sections(list(STAGES)))
+    add_file_settings(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -28,10 +28,9 @@ from weir.archive.api import MAX_GROUPS
 from weir.cli.args import Parser, count, one_of
 from weir.cli.client import add_hub
 from weir.cli.conditions import add_entry_options, add_time_options, said
-from weir.cli.files import add_file_options
-from weir.cli.flags import add_output, add_settings
+from weir.cli.files import add_file_options, add_file_settings
+from weir.cli.flags import add_output
 from weir.cli.lookup import looked_up
-from weir.cli.offline import STAGES
 from weir.cli.render.entries import wants_color
 from weir.cli.render.groups import ENDS, SORTS, Group, joined, json_line, lines, row
 from weir.cli.render.table import columns_of
@@ -40,7 +39,6 @@ from weir.hub.graph import CALL
 from weir.query import csv
 from weir.query.group import groupings
 from weir.query.structured import QueryError
-from weir.runtime.process import sections
 
 USAGE = "weir stats [FILE…] [--by FIELD,…] [options]"
 FORMATS = ("table", "json", "csv")
@@ -73,7 +71,7 @@ def add_arguments(parser: Parser) -> None:
     group.add_argument("-q", "--quiet", action="store_true", help="no words about what was read of files")
     add_file_options(parser, "of files instead of the hub", "capture files; - is the standard input")
     add_hub(parser)
-    add_settings(parser, sections(list(STAGES)))
+    add_file_settings(parser)
 
 
 def bucket(text: str) -> int:
