@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-LEVEL = -10
-"""Nice value."""
+LEVEL = -20
+"""Nice value: on a machine with as much work as it likes, most of what there is."""
 
 
 @contextlib.contextmanager
