@@ -101,6 +101,7 @@ export function App() {
               known={feed.ring.get(selected)}
               onClose={() => go({ id: "" })}
               onFilter={add}
+              onOpen={select}
               onFlow={(flow) => go({ ...HOME, filter: `flow_id == ${quoted(flow)}`, since: place.since, until: place.until })}
             />
           )}
