@@ -12,7 +12,7 @@ from typing import Self
 
 from weir.testing.cluster import network
 from weir.testing.cluster.images import COREDNS_TAG, ClusterError
-from weir.testing.cluster.node import CGROUPS, CNI_PLUGINS, Node
+from weir.testing.cluster.node import CGROUPS, CNI_PLUGINS, CPU_SHARES, Node
 from weir.testing.kube.control_plane import BARE, ControlPlane
 
 COMMANDS = ("containerd", "ctr", "runc", "unshare", "nsenter", "ip", "iptables", "sysctl", "mount", "bash", "hostname")
@@ -50,6 +50,7 @@ class Cluster:
     def start(self) -> None:
         """Until both nodes are Ready and names resolve. Raises ClusterError, NotStarted."""
         self._tuned.enter_context(_restored(TUNED))
+        self._tuned.enter_context(_shared(CGROUPS / "cpu"))
         self.plane.start()
         with ThreadPoolExecutor(NODES) as together:
             list(together.map(self._start_node, self.nodes))
@@ -115,3 +116,18 @@ def _restored(names: Sequence[str]) -> Iterator[None]:
         for file, text in zip(files, before, strict=True):
             if file.read_text() != text:
                 file.write_text(text)
+
+
+@contextlib.contextmanager
+def _shared(controller: Path) -> Iterator[None]:
+    """Inside the block this process, and what it starts, has a share of the processors of its own."""
+    group = controller / "weir-plane"
+    group.mkdir(exist_ok=True)
+    (group / "cpu.shares").write_text(str(CPU_SHARES))
+    (group / "cgroup.procs").write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        (controller / "cgroup.procs").write_text(str(os.getpid()))
+        with contextlib.suppress(OSError):
+            group.rmdir()

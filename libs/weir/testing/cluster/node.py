@@ -23,8 +23,9 @@ from weir.testing.kube.control_plane import ControlPlane
 START_S = 90.0
 IMPORT_S = 300
 CGROUPS = Path("/sys/fs/cgroup")
-CPU_SHARES = 16 * 1024
-"""Of all pods of a node together, where each process outside has 1024: else they starve when a few of those work."""
+CPU_SHARES = 8 * 1024
+"""Of all pods of a node together, and of all that holds the cluster together, where others have 1024 a session: else
+they starve on a machine where others work, too."""
 CNI_PLUGINS = Path("/usr/lib/cni")
 _FIRST = """
 set -e
