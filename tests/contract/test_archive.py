@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from weir.archive import questions
-from weir.archive.api import Archive, ArchiveAway, Statistics
+from weir.archive.api import Archive, ArchiveAway, Statistics, TooLong
 from weir.archive.clickhouse import ClickHouseArchive
 from weir.archive.memory import MemoryArchive
 from weir.archive.place import place_of
@@ -298,6 +298,18 @@ async def test_values_of_fields_are_counted(archive: Archive) -> None:
     for name in ("timestamp", "sample_rate", "nonsense"):
         with pytest.raises(QueryError):
             await archive.values(Query(), name)
+
+
+@pytest.mark.chdb
+async def test_a_question_that_takes_too_long_is_stopped_and_says_so(chdb_url: str) -> None:
+    made = ClickHouseArchive(place_of(f"{chdb_url}/t{next(databases)}"))
+    await made.insert([entry(f"e{n}", BASE + n, url="x" * 2000) for n in range(20_000)])
+    made.longest_s = 0.001
+    with pytest.raises(TooLong, match="stopped"):
+        await made.query(Query(filter='url.matches("(x+x+)+y")'))
+    made.longest_s = 30
+    assert await made.count(Query()) == 20_000
+    await made.close()
 
 
 @pytest.mark.parametrize("first", [0, 1])

@@ -35,6 +35,10 @@ class ArchiveAway(ArchiveError):
     """The archive cannot be reached or cannot write now; the same call may succeed later."""
 
 
+class TooLong(ArchiveError):
+    """A question took longer than it may, and was stopped."""
+
+
 class Page(msgspec.Struct, frozen=True):
     entries: list[EntryMap]
     """In the query's order; of one time by id."""

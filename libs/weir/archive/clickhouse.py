@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from weir.archive import questions
-from weir.archive.api import MAX_VALUES, PAGE_BYTES, VALUES_OF, ArchiveAway, Page, Statistics, Trimmed
+from weir.archive.api import MAX_VALUES, PAGE_BYTES, VALUES_OF, ArchiveAway, Page, Statistics, TooLong, Trimmed
 from weir.archive.codec import decode_entry
 from weir.archive.columns import FORMAT, NAMES, packed
 from weir.archive.place import Place
@@ -32,6 +32,9 @@ MISSING = {60, 81}
 INSERTING = {"max_partitions_per_insert_block": 0, "optimize_on_insert": 0}
 """A capture from long ago may touch more hours than a server allows in one insert by default. Copies are folded when
 parts are merged: to look for them in every insert as well costs a fifth of it."""
+STOPPED = 159
+"""ClickHouse's code for what took too long."""
+LONGEST_S = 30.0
 SLACK = 16
 """Candidates beyond a page's size, for copies among them."""
 NEAR_NS = 3600 * 10**9
@@ -39,6 +42,7 @@ NEAR_NS = 3600 * 10**9
 PARTS = "system.parts WHERE active AND database = {database:String} AND table = 'entries'"
 
 T = TypeVar("T")
+Rows = Sequence[tuple[Any, ...]]
 Copy = tuple[Any, ...]
 """A copy of an entry: `questions.RANK`, and the entry."""
 
@@ -47,7 +51,8 @@ class ClickHouseArchive:
     """See `weir.archive.api.Archive`."""
 
     def __init__(
-        self, place: Place, *, writes: bool = True, name: str = "ClickHouse", find: Callable[[], Place] | None = None
+        self, place: Place, *, writes: bool = True, name: str = "ClickHouse", find: Callable[[], Place] | None = None,
+        longest_s: float = LONGEST_S,
     ) -> None:
         """`writes`: this process keeps the schema up to date; without it nothing is ever changed.
 
@@ -58,6 +63,9 @@ class ClickHouseArchive:
         self._name = name
         self._table = f"{place.database}.entries"
         self.page_bytes = PAGE_BYTES
+        self.longest_s = longest_s
+        """Seconds that one question to ClickHouse may take."""
+        self._asking: dict[tuple[int, int], asyncio.Task[Rows]] = {}
         self._client: Any = None
         self._broken: list[Any] = []
         self._connecting = asyncio.Lock()
@@ -126,11 +134,25 @@ class ClickHouseArchive:
         return [_statistics(row, len(keys)) for row in rows]
 
     async def count(self, query: Query) -> int:
-        rows = await self._ask(questions.count(self._table, query, await self._copies(query)))
+        rows = await self._ask(questions.count(self._table, query, []))
+        if rows[0][0]:
+            # Copies only make it fewer: of nothing there are none.
+            rows = await self._ask(questions.count(self._table, query, await self._copies(query)))
         return int(rows[0][0])
 
     async def _copies(self, query: Query) -> list[int]:
-        return [row[0] for row in await self._ask(questions.copies(self._table, query))]
+        """Who asks for the same time range at the same time waits for the same answer."""
+        about = query.since_ns, query.until_ns
+        task = self._asking.get(about)
+        if task is None:
+            task = self._asking[about] = asyncio.create_task(self._ask(questions.copies(self._table, query)))
+            task.add_done_callback(lambda done: self._answered(about, done))
+        return [row[0] for row in await asyncio.shield(task)]
+
+    def _answered(self, about: tuple[int, int], done: asyncio.Task[Rows]) -> None:
+        del self._asking[about]
+        if not done.cancelled():
+            done.exception()  # whoever still waits is told; nobody may be left
 
     async def trim(self, *, before_ns: int = 0, max_bytes: int = 0) -> Trimmed:
         hours = await self._ask(
@@ -181,12 +203,13 @@ class ClickHouseArchive:
         while self._broken:
             await self._broken.pop().close()
 
-    async def _ask(self, question: Question) -> Sequence[tuple[Any, ...]]:
+    async def _ask(self, question: Question) -> Rows:
         client = await self._connected()
+        sql = f"{question.sql} SETTINGS max_execution_time = {self.longest_s:g}"
         result = await self._told(
-            client.query(question.sql, parameters=question.parameters, column_formats={"entry": "bytes"})
+            client.query(sql, parameters=question.parameters, column_formats={"entry": "bytes"})
         )
-        rows: Sequence[tuple[Any, ...]] = result.result_rows
+        rows: Rows = result.result_rows
         return rows
 
     async def _connected(self) -> Any:
@@ -231,6 +254,11 @@ class ClickHouseArchive:
     def _error(self, error: Exception) -> ArchiveError:
         code = getattr(error, "code", None)
         said = _first_line(error)
+        if code == STOPPED:
+            return TooLong(
+                f"{self._name}: the question took longer than {self.longest_s:g} s and was stopped",
+                hint="narrow the time range, or ask for fields that lists show: they are looked up quicker",
+            )
         if code is None or code in REFUSED:
             self._give_up()
         if code in REFUSED and self._find is None:

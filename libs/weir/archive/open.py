@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from weir.archive.api import Archive, ArchiveAway
-from weir.archive.clickhouse import ClickHouseArchive
+from weir.archive.clickhouse import LONGEST_S, ClickHouseArchive
 from weir.archive.columns import FORMAT, NAMES
 from weir.archive.place import Place, place_of
 from weir.errors import SettingsError
@@ -51,11 +51,13 @@ async def open_writer(setting: str, data_dir: Path, host: str, port: int) -> Arc
     return ClickHouseArchive(place_of(setting))
 
 
-def open_reader(setting: str, data_dir: Path) -> Archive:
-    """The archive that `hub` reads; it need not be there yet."""
+def open_reader(setting: str, data_dir: Path, longest_s: float = LONGEST_S) -> Archive:
+    """The archive that `hub` reads; it need not be there yet. A question that takes longer is stopped."""
     if setting == "chdb":
-        return ClickHouseArchive(UNKNOWN, writes=False, name=EMBEDDED, find=lambda: _found(data_dir / URL_FILE))
-    return ClickHouseArchive(place_of(setting), writes=False)
+        return ClickHouseArchive(
+            UNKNOWN, writes=False, name=EMBEDDED, find=lambda: _found(data_dir / URL_FILE), longest_s=longest_s
+        )
+    return ClickHouseArchive(place_of(setting), writes=False, longest_s=longest_s)
 
 
 class _Embedded(ClickHouseArchive):

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from weir.archive.api import ArchiveAway
+from weir.archive.api import ArchiveAway, TooLong
 from weir.errors import WeirError
 from weir.hub.auth import Authenticator, Gate
 from weir.hub.listen import heard
@@ -165,7 +165,7 @@ class Guard:
             return await handler(request)
         except QueryError as error:
             return wrong(error)
-        except ArchiveAway as error:
+        except (ArchiveAway, TooLong) as error:
             return refusal(503, error.message, error.hint)
         except WeirError as error:
             return refusal(500, error.message, error.hint)

@@ -39,7 +39,7 @@ class _TurnAway(asyncio.Protocol):
 @asynccontextmanager
 async def listening(
     app: web.Application, host: str, port: int, max_connections: int, refused: Callable[[str], None],
-    shutdown_s: float, tls: ssl.SSLContext | None = None, silent_s: float = SILENT_S,
+    shutdown_s: float, tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve inside the block; gives the port. `refused` is told of each connection that is turned away."""
     runner = web.AppRunner(
@@ -59,7 +59,7 @@ async def listening(
                 refused("connections")
                 return _TurnAway()
             protocol = answer()
-            _silent[protocol] = loop.call_later(silent_s, hang_up, protocol)
+            _silent[protocol] = loop.call_later(SILENT_S, hang_up, protocol)
             return protocol
 
         def hang_up(protocol: asyncio.BaseProtocol) -> None:
@@ -71,7 +71,7 @@ async def listening(
 
         try:
             bound = await loop.create_server(
-                connect, host, port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=silent_s if tls else None
+                connect, host, port, backlog=BACKLOG, ssl=tls, ssl_handshake_timeout=SILENT_S if tls else None
             )
         except OSError as error:
             raise HubError(

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from weir.hub.answers import ErrorAnswer
+from weir.hub.params import MAX_VALUES
 from weir.hub.routes import ROUTES, Param, Route
 
 _REFUSALS = {
@@ -93,7 +94,8 @@ def _parameter(param: Param) -> dict[str, Any]:
     if param.where == "path":
         made["required"] = True
     if param.many:
-        made |= {"schema": {"type": "array", "items": param.schema}, "style": "form", "explode": True}
+        several = {"type": "array", "items": param.schema, "maxItems": MAX_VALUES}
+        made |= {"schema": several, "style": "form", "explode": True}
     return made
 
 

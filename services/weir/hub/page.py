@@ -64,6 +64,6 @@ def _file(path: Path) -> Handler:
 def _slash(base: str) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         """The page's links are relative: below the base, not beside it."""
-        raise web.HTTPSeeOther(f"./{base.rpartition('/')[2]}/")
+        return web.Response(status=303, headers={"Location": f"./{base.rpartition('/')[2]}/"})
 
     return handler

@@ -84,7 +84,7 @@ class HubService(Service):
         shared: Archive | None = self.context.shared.get("archive")
         if shared is not None:
             return shared
-        return open_reader(self.settings.archive, data_dir)
+        return open_reader(self.settings.archive, data_dir, self.settings.query_timeout_s)
 
     def _guard(self, token: str) -> Guard:
         settings = self.settings

@@ -9,7 +9,6 @@ from typing import Any
 
 from weir.query.filter.tree import Kind, Node, Type
 from weir.query.filter.variables import Variable, default_of
-from weir.query.row import MAX_TEXT
 
 ENTRY = "entry"
 """The column with the whole entry as JSON."""
@@ -19,8 +18,9 @@ _TYPES = {
     Kind.DURATION: "Int64", Kind.BYTES: "String",
 }
 _SAME = (
-    "id", "protocol", "kind", "flow_id", "transport", "node_name", "method", "tags", "src.ip", "dst.ip", "src.name",
-    "dst.name", "src.namespace", "dst.namespace", "src.workload", "dst.workload", "src.role", "dst.role",
+    "id", "protocol", "kind", "flow_id", "transport", "node_name", "method", "path", "summary", "tags", "src.ip",
+    "dst.ip", "src.name", "dst.name", "src.namespace", "dst.namespace", "src.workload", "dst.workload", "src.role",
+    "dst.role",
 )
 _COLUMNS: dict[str, str] = {
     **{name: name.replace(".", "_") for name in _SAME},
@@ -37,8 +37,6 @@ _COLUMNS: dict[str, str] = {
     "flow": "(kind = 'flow' AND protocol != 'tcp')",
     "source": "JSONExtractString(entry, 'source')",
 }
-_LONG = ("path", "summary")
-"""Columns that hold a text only as far as `MAX_TEXT`."""
 
 
 def condition(node: Node) -> tuple[str, dict[str, Any]]:
@@ -88,8 +86,6 @@ class _Writer:
         if variable.name in _WORKED_OUT:
             return _WORKED_OUT[variable.name]
         value = _extracted(variable.type, variable.path)
-        if variable.name in _LONG:
-            return f"if(lengthUTF8({variable.name}) < {MAX_TEXT}, {variable.name}, {value})"
         default = default_of(variable.name)
         if default is not None:
             bound = self.bind(default, _TYPES[variable.type.kind])

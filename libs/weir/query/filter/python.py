@@ -15,7 +15,7 @@ from weir.model.entry import EntryMap
 from weir.query.filter import derived
 from weir.query.filter.tree import Kind, Node, empty
 from weir.query.filter.variables import Variable, default_of
-from weir.query.row import Row
+from weir.query.row import MAX_TEXT, Row
 
 Predicate = Callable[[EntryMap], bool]
 
@@ -92,6 +92,8 @@ class _Writer:
         key = self.bind(variable.path[-1])
         default = default_of(variable.name)
         value = f"{base}.get({key})" if default is None else f"{base}.get({key}, {self.bind(default)})"
+        if variable.name in _LONG:
+            return f"string({value})[:{MAX_TEXT}]"
         return f"{_READERS[variable.type.kind]}({value})"
 
     def _item(self, node: Node) -> str:
@@ -187,7 +189,7 @@ class _Writer:
 
 _SAME = (
     "id", "version", "protocol", "kind", "flow_id", "transport", "node_name", "timestamp", "elapsed_time", "method",
-    "status_code", "tags", *(f"{end}.{part}" for end in ("src", "dst") for part in (
+    "path", "summary", "status_code", "tags", *(f"{end}.{part}" for end in ("src", "dst") for part in (
         "ip", "port", "name", "namespace", "workload", "role")),
 )
 ON_ROWS: dict[str, str] = {
@@ -197,7 +199,10 @@ ON_ROWS: dict[str, str] = {
     "call": "(e.kind != 'flow')",
     "conn": "(e.kind == 'flow' and e.protocol == 'tcp')", "flow": "(e.kind == 'flow' and e.protocol != 'tcp')",
 }
-"""Where a row (`weir.query.row`) has a field; texts that it may cut are not among them."""
+"""Where a row (`weir.query.row`) has a field."""
+_LONG = frozenset({"path", "summary"})
+"""Texts of any length, of which filters see what rows keep: an archive looks at no more of them either, since else each
+question about a path would read all entries as a whole."""
 
 
 def on_rows(variable: Variable) -> bool:

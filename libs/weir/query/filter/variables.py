@@ -96,7 +96,7 @@ _ENTRY = (
     ("stream_id", INT, "Stream within the conversation (HTTP/2)"),
     ("direction", STRING, "How client and server were told apart"),
     ("ok", BOOL, "It went well; false also where that cannot be told"),
-    ("summary", STRING, "One line for a list"),
+    ("summary", STRING, "One line for a list; its first 2,048 characters"),
     ("tls", BOOL, "Read in clear through the TLS tracer"),
     ("source", STRING, "Capture source that saw the packets"),
     ("sample_rate", DOUBLE, "Share of conversations kept when this one was"),
