@@ -13,12 +13,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import archive
 import filtering
 import inputs
 import joined
 import live
 import msgspec
 import page
+import readers
 import reading
 import scaling
 import selecting
@@ -42,6 +44,8 @@ CASES: dict[str, Case] = {
     "selection": selecting.selection,
     "scale": scaling.scale,
     "watched": watched.watched,
+    "archive": archive.archive,
+    "readers": readers.readers,
     "page": page.page,
 }
 

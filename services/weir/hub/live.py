@@ -11,6 +11,9 @@ from weir.bus.topics import ENTRIES
 from weir.hub.tail import Item, Tail
 from weir.runtime.service import Context
 
+PORTION = 5000
+"""Offers of an entry to a follower at one go: some milliseconds."""
+
 
 class Live:
     def __init__(self, context: Context) -> None:
@@ -45,16 +48,26 @@ class Live:
 
     async def _pass_on(self, stream: Stream) -> None:
         async for batch in stream:
-            self._offer(batch)
+            await self._offer(batch)
             if not self._tails:
                 return
 
-    def _offer(self, batch: Batch) -> None:
+    async def _offer(self, batch: Batch) -> None:
+        """In portions, between which those who send have their turn: many followers make each entry dear."""
         now = self._context.clock.monotonic()
+        offered = 0
         for record in batch.records:
             if isinstance(record.value, dict):
                 item = Item(record.value)
-                for tail in self._tails:
+                for tail in list(self._tails):
                     tail.offer(item, now)
+                offered += len(self._tails)
+            if offered >= PORTION:
+                self._wake()
+                await asyncio.sleep(0)
+                offered = 0
+        self._wake()
+
+    def _wake(self) -> None:
         for wake in self._tails.values():
             wake()

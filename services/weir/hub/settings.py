@@ -49,7 +49,7 @@ class HubSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_connections: Annotated[
         int, msgspec.Meta(description="Open connections; more are turned away at once", ge=1)
     ] = 512
-    max_tails: Annotated[int, msgspec.Meta(description="Live tails (pages, `weir tap`) at once", ge=1)] = 64
+    max_tails: Annotated[int, msgspec.Meta(description="Live tails (pages, `weir tap`) at once", ge=1)] = 256
     tail_rows_per_s: Annotated[
         int, msgspec.Meta(description="Entries a second that a live tail shows unless it asks for less or more", ge=1)
     ] = 500
