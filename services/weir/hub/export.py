@@ -1,14 +1,12 @@
 """Entries as files that other programs open: JSON lines, CSV and HAR. Pure: text out, piece by piece.
 
 HAR is HTTP Archive 1.2 (http://www.softwareishard.com/blog/har-12-spec/); it knows nothing but HTTP. What a spreadsheet
-would take for a formula is written as the text that it is (OWASP, CSV injection).
+would take for a formula is written as the text that it is (`weir.query.csv`).
 """
 
 from __future__ import annotations
 
 import base64
-import csv
-import io
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -18,7 +16,7 @@ from urllib.parse import parse_qsl
 from weir.archive.codec import entry_json
 from weir.hub.picked import Picked, at
 from weir.model.entry import EntryMap
-from weir.query.csv import guarded
+from weir.query.csv import line
 from weir.query.filter.derived import by_name, mapping, string
 
 Format = Literal["jsonl", "csv", "har"]
@@ -30,7 +28,6 @@ COLUMNS = (
     "summary", "id",
 )
 """Of CSV, where nobody names others."""
-_STATUS_TEXT = "reason"
 
 
 class Writer(Protocol):
@@ -82,33 +79,26 @@ class Csv:
         self._picked = Picked(self._names)
 
     def head(self) -> str:
-        return _row(self._names)
+        return line(self._names)
 
     def piece(self, entry: EntryMap) -> str:
         picked = self._picked.of(entry)
-        return _row([_cell(name, at(picked, tuple(name.split(".")))) for name in self._names])
+        return line([_cell(name, at(picked, tuple(name.split(".")))) for name in self._names])
 
     def tail(self, remark: str) -> str:
         return ""
 
 
-def _row(cells: Sequence[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
-
-
-def _cell(name: str, value: Any) -> str:
+def _cell(name: str, value: Any) -> str | float:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, int) and name.rpartition(".")[2] in ("timestamp", "end"):
         return instant(value)
-    if isinstance(value, int | float):
-        return str(value)
-    text = value if isinstance(value, str) else entry_json({"": value}).decode()[4:-1]
-    return guarded(text.replace("\0", ""))
+    if isinstance(value, int | float | str):
+        return value
+    return entry_json({"": value}).decode()[4:-1]
 
 
 class Har:
@@ -204,7 +194,7 @@ def _har_response(entry: EntryMap, message: dict[str, Any], version: str) -> dic
     if kept := _kept(body):
         content["comment"] = kept
     return {
-        "status": _number(entry.get("status_code")), "statusText": string(entry.get(_STATUS_TEXT)),
+        "status": _number(entry.get("status_code")), "statusText": string(entry.get("reason")),
         "httpVersion": version, "headers": _pairs(headers),
         "cookies": _cookies([one.partition(";")[0] for one in headers.get("set-cookie", "").split("\n")]),
         "content": content, "redirectURL": headers.get("location", ""),
