@@ -18,6 +18,7 @@ import msgspec
 
 from weir.bus.api import Record
 from weir.bus.memory import MemoryBus
+from weir.bus.memory_log import Limit
 from weir.bus.topics import CONTROL, ENDPOINTS, ENTRIES
 from weir.capture.service import CaptureService
 from weir.capture.settings import CaptureSettings
@@ -35,7 +36,9 @@ from weir.testing.netns import Namespace
 
 SHARDS = 3
 DEADLINE_S = 60.0
-CAPTURE: dict[str, Any] = {"source": "af_packet", "filter": "ebpf", "ring_blocks": 32}
+CAPTURE: dict[str, Any] = {"source": "af_packet", "filter": "ebpf"}
+ROOM = Limit(1 << 17, 1 << 30)
+"""What waits for filter in memory, at most: so much that a machine busy with other things sheds nothing."""
 
 
 def stamp(records: Sequence[EndpointRecord], after: int) -> list[Record]:
@@ -49,7 +52,7 @@ def stamp(records: Sequence[EndpointRecord], after: int) -> list[Record]:
 class Embedded:
     def __init__(self, nodes: Mapping[str, Namespace], *, clock: Clock | None = None, **capture: Any) -> None:
         """`clock`: of filter and decode; `capture`: settings."""
-        self.bus = MemoryBus(shards=SHARDS)
+        self.bus = MemoryBus(shards=SHARDS, limits={"packets": ROOM})
         self.told: Told = {}
         self.counts = Counts()
         """Of all stages, once the process has ended."""

@@ -73,7 +73,7 @@ class Installed:
             self._watching.enter_context(leading(where, self._port))
             self._installation.run(
                 _process(place, node), "capture", "--capture.source", "af_packet", "--capture.filter", "ebpf",
-                "--capture.ring-blocks", "32", "--capture.node", node, where=where,
+                "--capture.node", node, where=where,
             )
         names = [_process(place, node) for node in place.nodes]
         await self.until(lambda: all(
