@@ -114,6 +114,8 @@ def shop(cluster: Cluster) -> Iterator[str]:
 def weir(cluster: Cluster, shop: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """Installed while the shop was running, without a rule; ready."""
     installation = Installation("weir", "weir", tmp_path_factory.mktemp("weir"))
-    installation.install("--values", str(HERE / "values.yaml"))
-    yield installation
-    installation.uninstall()
+    try:
+        installation.install("--values", str(HERE / "values.yaml"))
+        yield installation
+    finally:
+        installation.uninstall()
