@@ -51,6 +51,8 @@ class Seen(msgspec.Struct, frozen=True):
     """Entries by protocol or kind."""
     foreign: int
     """Exchanges and messages of HTTP of which the chosen pod is no end."""
+    lost: str
+    """What was dropped, and where."""
 
     @property
     def wire_once(self) -> int:
@@ -123,6 +125,7 @@ def _bytes(state: str, share: float, anchor: str, budget: float, seen: Seen) -> 
 
 def _entries(state: str, seen: Seen, *, http: int, dns: int) -> Figure:
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(seen.kinds.items()))
+    kinds += f"; lost: {seen.lost}" if seen.lost else "; nothing lost"
     return Figure(
         case="selection", what=f"{state}, exchanges of HTTP", value=seen.kinds["http"], unit="",
         budget=f"= {http:,}, and {dns:,} of DNS",
@@ -145,6 +148,10 @@ class Hub:
         """By name without prefix and suffix."""
         found = _METRIC.findall(self._ask("/metrics"))
         return {name.removeprefix("weir_"): float(value) for name, value in found}
+
+    def lost(self) -> Counter[str]:
+        found = re.findall(r'^weir_lost_total\{reason="([^"]+)"\} (\S+)$', self._ask("/metrics"), re.MULTILINE)
+        return Counter({name: int(float(value)) for name, value in found})
 
     def rule(self, pods: int, **fields: Any) -> None:
         """Put it in force, and wait until the hub knows so many targets, and the kernel a moment later."""
@@ -183,6 +190,7 @@ def _measured(
     node: Node, hub: Hub, pid: int, seconds: float, rate: float = RATE, exchanges: int = EXCHANGES
 ) -> Seen:
     """A round of traffic, and all that weir does about it."""
+    lost = hub.lost()
     wire, passed, cpu_s = node.wire_bytes(), _passed(hub), process_cpu_s(pid)
     made = node.traffic(seconds, rate, exchanges)
     cpu_s = _settled(pid) - cpu_s
@@ -198,8 +206,8 @@ def _measured(
         foreign += protocol == "http" and address(CHOSEN) not in ends
     return Seen(
         made, [now - then for now, then in zip(node.wire_bytes(), wire, strict=True)], after - passed, cpu_s, kinds,
-        foreign,
-    )
+        foreign, ", ".join(f"{count:,} {name}" for name, count in (hub.lost() - lost).items()),
+    )  # fmt: skip
 
 
 def _is_of_pods(entry: dict[str, Any]) -> bool:
