@@ -42,4 +42,5 @@ CREATE TABLE IF NOT EXISTS {database}.entries{cluster}
 )
 ENGINE = {engine}(version)
 PARTITION BY toStartOfHour(timestamp)
-ORDER BY (timestamp, id);
+ORDER BY (timestamp, id)
+SETTINGS index_granularity_bytes = 1048576;
