@@ -101,7 +101,11 @@ async def test_without_a_rule_an_outline_is_told_once(tmp_path: Path) -> None:
         queries = seen.queries(place, names, weir.told)
         assert queries.good, f"{place.name}: {queries}"
         assert not of(weir.told, "http")
-        flows = Counter((*ends(entry), "service-view" in entry.get("tags", [])) for entry in of(weir.told, "tcp"))
+        views = [(*ends(e), "service-view" in e.get("tags", []), e["src"]["port"]) for e in of(weir.told, "tcp")]
+        if place.name == "nodes":
+            # Two nodes tell of one connection; on a machine that is late one of them can come after its end.
+            views = list(set(views))
+        flows = Counter(view[:3] for view in views)
         told = {(talk.src, talk.dst, False): CONNECTIONS for talk in place.talks}
         told |= {(talk.client.address, talk.host, True): CONNECTIONS for talk in place.talks if talk.host != talk.dst}
         if place.name == "nodes":
