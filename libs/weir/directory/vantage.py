@@ -44,7 +44,7 @@ def view(
 ) -> View:
     """What `node` keeps of a conversation between these addresses, whose ends are known as `src_end` and `dst_end`.
 
-    In front of a service's NAT only totals are kept while the backends are captured: the view behind it has the pods.
+    In front of a service's NAT only totals are kept: the view behind it, on the same node, has the pods.
     Between two nodes that both capture, a symmetric hash of the pair of addresses picks one. Whoever is neither of
     both (a mirror port, a capture file), or does not know both, keeps payload: nobody else can be relied upon to have
     it. Towards the outside that leaves the pod's node.

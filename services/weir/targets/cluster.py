@@ -368,9 +368,9 @@ class Cluster:
         slices = self.facts.slices_of(key)
         uids = self.facts.ready_backends(slices)
         pods = [self.facts.pods.get(uid) for uid in uids]
-        front = bool(pods) and all(
-            pod is not None and not pod.host_network and pod.node in self.facts.captured for pod in pods
-        )
+        # Whether a backend's node captures does not matter: a node that shows the service's address translates it, and
+        # shows the view behind it as well. Pods of the host network have no address of their own to be seen behind it.
+        front = bool(pods) and all(pod is not None and not pod.host_network for pod in pods)
         rules: set[str] = set()
         if not front:
             for uid in uids:

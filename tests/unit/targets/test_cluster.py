@@ -188,23 +188,21 @@ def test_a_pod_that_ended_no_longer_has_its_address() -> None:
     assert told.until_ns == T0 + 11 * SECOND
 
 
-def test_a_service_is_in_front_while_all_its_ready_backends_are_captured() -> None:
-    a, b = pod("a", "10.1.0.1"), pod("b", "10.1.1.1", node="n2")
-    rule = Rule(name="b", pod="b")
+def test_a_service_is_in_front_of_ready_pods_that_have_addresses_of_their_own() -> None:
+    a, b = pod("a", "10.1.0.1"), pod("b", "192.168.0.2", node="n2", host_network=True)
+    rule = Rule(name="a", pod="a")
     cluster = started(
-        a, b, node("n1"), node("n2"), service("shop", "10.96.0.1"), backends("shop", a, b), capture("n1"), rules=[rule]
+        a, b, node("n1"), node("n2"), service("shop", "10.96.0.1"), backends("shop", a, b), capture("n2"), rules=[rule]
     )
 
     def shop() -> tuple[bool, bool, list[str]]:
         (found,) = [r for r in cluster.ledger.records.values() if r.address == "10.96.0.1"]
         return found.front, found.targeted, found.rules
 
-    assert shop() == (False, True, ["b"])
-    feed(cluster, Put(object=capture("n2")), now=T0)
-    assert shop() == (True, False, [])
-    feed(cluster, Put(object=capture("n2", ready=False), before=capture("n2")), now=T0)
-    assert shop() == (False, True, ["b"])
+    assert shop() == (False, True, ["a"])
     feed(cluster, Put(object=backends("shop", a)), now=T0)
+    assert shop() == (True, False, [])
+    feed(cluster, Put(object=capture("n1")), now=T0)
     assert shop() == (True, False, [])
     feed(cluster, Put(object=backends("shop", a, ready=False)), now=T0)
     assert shop() == (False, False, [])

@@ -79,7 +79,7 @@ def host(node: str, *addresses: str) -> list[EndpointRecord]:
 
 
 def service(name: str, address: str) -> EndpointRecord:
-    """Its backends are captured."""
+    """With pods behind it."""
     return EndpointRecord(
         address=address, uid=f"service/{name}/{address}", name=name, namespace="lab", service=Named(name, "lab"),
         role="service", front=True,
