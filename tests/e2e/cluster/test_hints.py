@@ -49,6 +49,5 @@ def test_images_that_no_node_has(cluster: Any, notes: str, wait_until: Any) -> N
 
 def test_the_guide_s_command_shows_the_reason(cluster: Any, notes: str, wait_until: Any) -> None:
     wait_until("pods that wait", lambda: len(waiting(cluster)) == 7, 90)
-    shown = cluster.kubectl("describe", "pods", "-n", NAMESPACE)
+    shown = cluster.kubectl("get", "events", "--field-selector", "type=Warning", "-n", NAMESPACE)
     assert 'Container image "weir:nowhere" is not present with pull policy of Never' in shown
-    assert "Failed" in shown
