@@ -98,7 +98,7 @@ def test_packetbeat_http_unmatched() -> None:
     assert sorted((e["summary"], *e.get("incomplete", [])) for e in found) == [
         ("200", "request not seen"),
         ("GET /someotherthing → 404",),
-        ("GET /something", "response not seen"),
+        ("GET /something → reset by client", "reset by client after the request"),
     ]
 
 
@@ -137,7 +137,7 @@ def test_packetbeat_tls() -> None:
     assert entry["tls_ja3"] == record["tls"]["client"]["ja3"]
     assert entry["tls_version"] == "TLS " + record["tls"]["version"]
     assert entry["tls_ciphers_offered"] == record["tls"]["client"]["supported_ciphers"]
-    assert entry["incomplete"] == ["handshake not finished"], "the client closes at once"
+    assert entry["incomplete"] == ["reset by client within the handshake"]
 
 
 @pytest.mark.parametrize("name", ["a-and-ns", "dns", "dns-tcp-multi", "nxdomain"])
