@@ -10,7 +10,7 @@ import msgpack
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from weir.bus.topics import DEAD
+from weir.bus.topics import DEAD, TOPICS
 from weir.cli.demo import RECORDING
 from weir.model.health import Heartbeat
 from weir.testing.command import Weir
@@ -73,7 +73,7 @@ def test_topics_are_told_created_and_found(kafka: SecuredKafka, weir: Weir) -> N
     assert "--create" in missing.err
     made = weir("topics", "--create", env=env)
     assert (made.code, made.err) == (0, "")
-    assert len(made.out.splitlines()) == 9
+    assert len(made.out.splitlines()) == len(TOPICS)
     again = weir("topics", env=env)
     assert (again.code, again.err) == (0, "")
     differ = weir("topics", "--bus.shards", "7", env=env)
