@@ -46,8 +46,8 @@ class EndpointRecord(msgspec.Struct, frozen=True, kw_only=True, tag="endpoint", 
     captured: bool = False
     """A capture process works on `node`, so that node can be the vantage of its conversations."""
     front: bool = False
-    """A service address with pods behind it: its conversations are seen again behind the NAT, with the pods at both ends,
-    so here they are only counted, DNS included."""
+    """A service address with pods behind it: its conversations are seen again behind the NAT, with the pods at both
+    ends, so here they are only counted, DNS included."""
     revision: int = 0
     """Rises with everything that is published to this topic; who waits for it knows all that came before."""
 
