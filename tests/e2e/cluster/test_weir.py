@@ -169,9 +169,13 @@ def test_calls_have_the_names_of_both_ends(calls: dict[str, list[dict[str, Any]]
     assert ways == {(one, other) for one in ("n1", "n2") for other in ("n1", "n2")}
 
 
-def test_only_calls_of_the_workload_are_read(weir: Installation, tap: Tap, calls: Any) -> None:
+def test_only_calls_of_the_workload_are_read(
+    weir: Installation, tap: Tap, calls: Any, cluster: Any, wait_until: Any
+) -> None:
+    # For this call the catalog asks for a name.
+    cluster.call("deployment/frontend", CALLED, "/items/3/stock", [uuid.uuid4().hex])
+    wait_until("a name that it asked for", lambda: "dns" in {entry["protocol"] for entry in tap.entries()}, 30)
     shown = tap.entries()
-    assert {"http", "dns"} <= {entry["protocol"] for entry in shown}
     assert [entry for entry in shown if "deployment/catalog" not in workloads(entry)] == []
     read = weir.entries(protocol="http,grpc,http2,tls")
     assert len(read) >= len(calls)
