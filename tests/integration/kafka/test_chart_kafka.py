@@ -29,7 +29,7 @@ pytestmark = pytest.mark.kafka
 ROOT = Path(__file__).resolve().parents[3]
 DEFAULTS = ROOT / "libs/weir/testing/engine/standin/kafka"
 PASSWORDS = {"WEIR_PASSWORD": "weir-secret-0123456789", "READER_PASSWORD": "reader-secret-0123456789"}
-ADDRESS = "weir-kafka.weir.svc:29092"
+ADDRESS = "weir-kafka.weir.svc.cluster.local:29092"
 
 
 def container(kind: str, name: str) -> dict[str, Any]:

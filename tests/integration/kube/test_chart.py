@@ -177,7 +177,7 @@ def test_one_name_in_two_namespaces_is_two_installations(plane: ControlPlane) ->
     assert len({one["ports"][0]["hostPort"] for one in told.values()}) == 2
     for namespace, one in told.items():
         environment = {variable["name"]: variable.get("value") for variable in one["env"]}
-        assert environment["WEIR_BUS_URL"] == f"weir-kafka.{namespace}.svc:29092"
+        assert environment["WEIR_BUS_URL"] == f"weir-kafka.{namespace}.svc.cluster.local:29092"
         assert environment["WEIR_RUNTIME_LISTEN"] == f"127.0.0.1:{one['ports'][0]['hostPort']}"
 
 

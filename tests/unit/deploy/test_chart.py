@@ -84,12 +84,21 @@ def test_a_workload_is_told_nothing_that_it_does_not_know(name: str) -> None:
 
 
 def test_all_share_one_bus_and_one_name() -> None:
-    assert {settings(name)["bus"].url for name in OWN_IMAGE} == {"weir-kafka.weir.svc:29092"}
+    assert {settings(name)["bus"].url for name in OWN_IMAGE} == {"weir-kafka.weir.svc.cluster.local:29092"}
     assert {settings(name)["bus"].password for name in OWN_IMAGE} == {SECRET}
     assert {settings(name)["runtime"].instance for name in OWN_IMAGE} == {"weir"}
     assert {settings(name)["bus"].shards for name in OWN_IMAGE} == {VALUES["kafka"]["shards"]}
     (job,) = (name for name in OWN_IMAGE if not stages(name))
     assert container(job)["args"] == ["topics", "--create", "--wait", "300", "--readers", "reader"]
+
+
+@pytest.mark.parametrize("name", OWN_IMAGE)
+def test_kafka_s_name_is_one_query_for_each_kind_of_address(name: str) -> None:
+    """Looked up again and again while Kafka is away: complete, and not tried with the pod's domains first."""
+    (ndots,) = pod(name)["dnsConfig"]["options"]
+    assert ndots["name"] == "ndots"
+    assert settings(name)["bus"].url.count(".") >= int(ndots["value"])
+    assert settings(name)["bus"].url.endswith(f".svc.{VALUES['clusterDomain']}:{VALUES['kafka']['port']}")
 
 
 def test_store_and_hub_use_one_archive() -> None:

@@ -34,10 +34,15 @@ labels: {{- include "weir.labels" (list $root (index . 1)) | nindent 2 }}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end -}}
 
+{{/* What the names of services end with. */}}
+{{- define "weir.domain" -}}
+svc{{ with .Values.clusterDomain }}.{{ . }}{{ end }}
+{{- end -}}
+
 {{/* Bootstrap servers. */}}
 {{- define "weir.kafka.url" -}}
 {{- if .Values.kafka.enabled -}}
-{{ include "weir.instance" . }}-kafka.{{ .Release.Namespace }}.svc:{{ .Values.kafka.port }}
+{{ include "weir.instance" . }}-kafka.{{ .Release.Namespace }}.{{ include "weir.domain" . }}:{{ .Values.kafka.port }}
 {{- else -}}
 {{ required "\n\nNo Kafka: kafka.enabled is false and kafka.url is empty.\nhint: --set kafka.url=HOST:PORT, or kafka.enabled=true for one to try out\n" .Values.kafka.url }}
 {{- end -}}
@@ -236,6 +241,9 @@ affinity: {{- toYaml . | nindent 2 }}
 priorityClassName: {{ . }}
 {{- end }}
 terminationGracePeriodSeconds: 30
+{{- /* A name of two dots is asked for as it is first: with the usual five each name costs a query for every domain of
+       the pod before it is found, and they are asked for anew as long as Kafka is away. */}}
+dnsConfig: {options: [{name: ndots, value: "2"}]}
 {{- end -}}
 
 {{/* Volumes that every pod with weir in it has. */}}
