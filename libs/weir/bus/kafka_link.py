@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from weir.bus.kafka_pace import START, Pace, hold, spread
 from weir.bus.kafka_trouble import LogWatch, Reason, classify
 from weir.bus.settings import BusSettings
 from weir.errors import BusError, SettingsError
@@ -45,6 +46,9 @@ class Link:
         self.settings = settings
         self.instance = instance
         self.log = LogWatch()
+        self._pace = Pace()
+        self._refused = ""
+        """What aiokafka logged when a connection failed last, while the cluster is away."""
         self._troubles: dict[str, str] = {}
         """What does not work and why."""
         self._common = _client_options(settings, instance)
@@ -53,7 +57,7 @@ class Link:
         """Not idempotent: with the broker away an idempotent producer of aiokafka hangs in send and in stop. One
         request at a time for each partition keeps the order all the same."""
         codec = self.settings.compression
-        return AIOKafkaProducer(
+        producer = AIOKafkaProducer(
             **self._common,
             acks="all",
             enable_idempotence=False,
@@ -63,12 +67,14 @@ class Link:
             linger_ms=0,
             request_timeout_ms=self._ms(self.settings.request_timeout_s),
         )
+        hold(producer.client, self._pace, self._remember)
+        return producer
 
     def consumer(self, group: str | None, member: str) -> Any:
         settings = self.settings
         # A JoinGroup is answered when the slowest member has come, and aiokafka knows one time-out for all requests.
         patience = settings.request_timeout_s + (settings.rebalance_timeout_s if group else 0)
-        return AIOKafkaConsumer(
+        consumer = AIOKafkaConsumer(
             **self._common,
             group_id=group,
             group_instance_id=member or None,
@@ -83,9 +89,13 @@ class Link:
             max_poll_interval_ms=2**31 - 1,
             request_timeout_ms=self._ms(patience),
         )
+        hold(consumer._client, self._pace, self._remember)
+        return consumer
 
     def admin(self) -> Any:
-        return AIOKafkaAdminClient(**self._common, request_timeout_ms=self._ms(self.settings.request_timeout_s))
+        admin = AIOKafkaAdminClient(**self._common, request_timeout_ms=self._ms(self.settings.request_timeout_s))
+        hold(admin._client, self._pace, self._remember)
+        return admin
 
     def topic_name(self, name: str) -> str:
         return f"{self.instance}.{name}"
@@ -97,6 +107,9 @@ class Link:
     def blame(self, what: str, error: BaseException | None = None) -> Reason:
         """Find out why something failed, and keep it until that works again."""
         line = self.log.take()
+        if not line or "NodeNotReady" in line:
+            # Said again because of a connection that failed before, and not tried since.
+            line = self._refused or line
         text = f"{type(error).__name__}: {error}" if error is not None else ""
         told, thrown = classify(line), classify(text)
         reason = told if line and (told.hint or not thrown.hint) else thrown
@@ -106,14 +119,19 @@ class Link:
 
     def well(self, what: str) -> None:
         """It has just worked."""
+        if what == CLUSTER:
+            self._refused = ""
         if self._troubles:
             self._troubles.pop(what, None)
 
     async def connect(self, client: Any) -> None:
         """Start a client. Refused credentials and certificates raise BusError, an absent cluster raises Away."""
+        while not await self._pace.turn(START, wait=True):
+            pass  # another client tries
         try:
             await client.start()
         except KafkaError as error:
+            self._pace.failed(START, asyncio.get_running_loop().time())
             await dispose(client, 1.0)
             reason = self.blame(CLUSTER, error)
             if reason.fatal:
@@ -122,7 +140,11 @@ class Link:
         except BaseException:
             await dispose(client, 1.0)
             raise
+        self._pace.answered()
         self.well(CLUSTER)
+
+    def _remember(self) -> None:
+        self._refused = self.log.last
 
     @staticmethod
     def _ms(seconds: float) -> int:
@@ -141,7 +163,7 @@ class Backoff:
     async def pause(self) -> None:
         seconds = BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)]
         self._failures += 1
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(spread(seconds))
 
 
 async def within(deadline_s: float, work: Awaitable[T]) -> T:

@@ -86,22 +86,22 @@ def classify(line: str) -> Reason:
 
 
 class LogWatch(logging.Handler):
-    """Keeps the last error that aiokafka logged since `clear`."""
+    """Keeps the last error that aiokafka logged since `take`."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self._last = ""
+        self.last = ""
         self._rank = 0
 
     def emit(self, record: logging.LogRecord) -> None:
         message = record.getMessage()
         # "Unable to update metadata" follows the line that says why and says nothing itself.
         if record.levelno >= self._rank and "Unable to update metadata" not in message:
-            self._last, self._rank = message, record.levelno
+            self.last, self._rank = message, record.levelno
 
     def take(self) -> str:
         """The last line of the worst level since the last call."""
-        last, self._last, self._rank = self._last, "", 0
+        last, self.last, self._rank = self.last, "", 0
         return last
 
     def __enter__(self) -> Self:

@@ -7,19 +7,21 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
 from weir.bus.api import Record
 from weir.bus.kafka import KafkaBus
 from weir.bus.settings import BusSettings
-from weir.bus.topics import ENDPOINTS, ENTRIES
+from weir.bus.topics import ENDPOINTS, ENTRIES, PACKETS
 from weir.errors import BusError
 from weir.testing.bus_rig import SHARDS, KafkaRig, Member, entries, entry, until
 from weir.testing.kafka.realkafka import free_port
 from weir.testing.pytest_kafka import SecuredKafka
 
 pytestmark = pytest.mark.kafka
+FIRST_S, AWAY_S = 4.0, 12.0
 
 
 @pytest.fixture
@@ -59,6 +61,42 @@ async def test_a_broker_that_is_killed_and_returns(kafka: SecuredKafka, rig: Kaf
     for partition in range(SHARDS):
         seen = [r.offset for r in reader.records if r.partition == partition]
         assert sorted(set(seen)) == list(range(max(seen) + 1))
+
+
+async def test_a_broker_that_is_away_is_asked_for_seldom(
+    kafka: SecuredKafka, rig: KafkaRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By one client of a process for all: on a cluster each attempt is names to look up, and flows to watch."""
+    loop = asyncio.get_running_loop()
+    tries: list[float] = []
+    connect = loop.create_connection
+
+    async def counted(*args: Any, **options: Any) -> Any:
+        tries.append(loop.time())
+        return await connect(*args, **options)
+
+    bus = await rig.bus()
+    readers = [Member(bus, topic, group=group) for topic in (ENTRIES, PACKETS) for group in ("g", None)]
+    table = await bus.table(ENDPOINTS)
+    await readers[0].until(lambda: all(len(reader.owned) == SHARDS for reader in readers))
+    monkeypatch.setattr(loop, "create_connection", counted)
+    kafka.kill()
+    killed = loop.time()
+    try:
+        await bus.publish(ENTRIES, entries(f"during{i}" for i in range(SHARDS * 4)))
+        await until(lambda: loop.time() - killed > AWAY_S, 2 * AWAY_S)
+    finally:
+        kafka.spawn()
+    await asyncio.to_thread(kafka.wait_ready)
+    early = [at for at in tries if at - killed <= FIRST_S]
+    late = [at for at in tries if FIRST_S < at - killed <= AWAY_S]
+    assert 3 <= len(early) < 40
+    assert 1 <= len(late) < 1.5 * (AWAY_S - FIRST_S)
+    assert "refused" in bus.trouble()
+    version = table.version
+    await bus.publish(ENDPOINTS, [Record(b"k", None)])
+    await asyncio.wait_for(bus.flush(), 10)
+    await until(lambda: table.version > version and len(readers[0].records) >= SHARDS * 4, 20)
 
 
 async def test_a_frozen_broker_fills_the_queue_and_holds_publishers_back(kafka: SecuredKafka) -> None:
