@@ -78,6 +78,7 @@ def test_all_pods_but_kafka_are_deleted(weir: Installation, cluster: Any, wait_u
 
 
 def test_kafka_restarts(weir: Installation, cluster: Any, wait_until: Any, is_shown: Shown) -> None:
+    is_shown("visitors")
     oldest = weir.entries(protocol="http")[-1]["id"]
     (kafka,) = weir.pods("kafka")
     cluster.kubectl("exec", "-n", weir.namespace, kafka["metadata"]["name"], "--", "sh", "-c", "kill 1")
