@@ -251,14 +251,13 @@ class Decoder:
         if flow is not None and flags & SYN and protocol == TCP and is_renewed(flow, end, seq):
             self._close(flow, "reused")
             flow = None
-        outlined: dict[str, int] = {}
+        poorer: Flow | None = None
         if flow is not None and vantage.name != flow.vantage and depth_of(flow.wire) != depth_of(wire):
             if depth_of(wire) < depth_of(flow.wire):
                 flow.others.setdefault(vantage.name, ts)
                 self.counts.add("decode.outline_copies")
                 return None
-            outlined = self._give_way(flow)
-            flow = None
+            poorer, flow = flow, None
         if flow is None:
             tomb = self.tombs.get(key)
             if tomb is not None:
@@ -268,8 +267,7 @@ class Decoder:
                     self.counts.add("decode.late")
                     return None
                 self._bury(key)
-            flow = self._open(key, wire, vantage, end, ts)
-            flow.others = outlined
+            flow = self._open_instead(poorer, key, wire, vantage, end, ts)
             if tomb is not None and protocol == UDP and tomb.depth == depth_of(wire):
                 flow.sightings = tomb.sightings
         elif depth_of(flow.wire) != depth_of(wire) or flow.wire.sample_rate != wire.sample_rate:
@@ -286,15 +284,20 @@ class Decoder:
         counted = flow.seen_at[end] == vantage.name
         return flow, mine, theirs, end, counted, flow.vantage == vantage.name
 
-    def _give_way(self, flow: Flow) -> dict[str, int]:
-        """Another vantage has the payload of what was known as an outline: it is followed there, as if the outline had
-        not come first. Answers who shows the outline, and since when."""
-        self.tcp.rejoin(flow)
-        self.maker.forget(flow.key)
-        self.vantages[flow.vantage].timers.cancel(flow.key)
-        flow.closed, flow.state = True, None
-        del self.flows[flow.key]
-        return {flow.vantage: flow.first, **flow.others}
+    def _open_instead(
+        self, poorer: Flow | None, key: bytes, wire: DirectedFlow, vantage: Vantage, end: int, ts: int
+    ) -> Flow:
+        """Where more is shown of it, as if the poorer view had not come first, but for the id that was told."""
+        if poorer is None:
+            return self._open(key, wire, vantage, end, ts)
+        self.tcp.rejoin(poorer)
+        self.maker.forget(key)
+        self.vantages[poorer.vantage].timers.cancel(key)
+        poorer.closed, poorer.state = True, None
+        del self.flows[key]
+        flow = self._open(key, wire, vantage, end, ts)
+        flow.others, flow.entry_id = {poorer.vantage: poorer.first, **poorer.others}, poorer.entry_id
+        return flow
 
     @staticmethod
     def _count_anew(flow: Flow, end: int) -> None:
@@ -465,7 +468,7 @@ class Decoder:
             if flow is None:
                 continue
             if tallies.take(flow, end_of(wire), tally) and not flow.tell_at:
-                flow.tell_at = max(flow.told_at + self._update, block.clock_ns)
+                flow.tell_at = tallies.tell_at(flow, tally, block.clock_ns, self._update)
                 self._look_at(flow, flow.tell_at)
             if tallies.all_over(flow):
                 self._look_at(flow, self._deadlines.closed(flow) if flow.ending else self._deadlines.idle(flow))
@@ -476,14 +479,13 @@ class Decoder:
         flow = self.flows.get(key)
         if flow is not None and flow.vantage == vantage.name and now > flow.due and self._expired(flow, now):
             flow = None
-        outlined: dict[str, int] = {}
+        poorer: Flow | None = None
         if flow is not None and flow.node != vantage.node:
             if depth_of(wire) <= depth_of(flow.wire):
                 flow.others.setdefault(vantage.name, tally.last_ns)
                 self.counts.add("decode.outline_copies")
                 return None
-            outlined = self._give_way(flow)
-            flow = None
+            poorer, flow = flow, None
         if flow is not None:
             return flow
         tomb = self.tombs.get(key)
@@ -492,6 +494,6 @@ class Decoder:
             return None
         if tomb is not None:
             self._bury(key)
-        flow = self._open(key, wire, vantage, end_of(wire), tally.first_ns)
-        flow.others, flow.midstream = outlined, True
-        return flow
+        opened = self._open_instead(poorer, key, wire, vantage, end_of(wire), tally.first_ns)
+        opened.midstream = True
+        return opened

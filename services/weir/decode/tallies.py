@@ -36,6 +36,12 @@ def take(flow: Flow, end: int, tally: Tally) -> bool:
     return True
 
 
+def tell_at(flow: Flow, tally: Tally, now: int, update: int) -> int:
+    """When to tell the news in a total that came at `now`, if it is told every `update` ns at most. Not before the
+    packets that were counted: the table is read while the block that holds them is still open."""
+    return max(flow.told_at + update, now, min(tally.last_ns, now + update))
+
+
 def opens(wire: DirectedFlow, tally: Tally) -> bool:
     """Whether a conversation of which nothing else is known is told of. One that is over is not: its closing was seen,
     or its last total came late."""

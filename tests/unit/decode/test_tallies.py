@@ -214,6 +214,37 @@ def test_the_view_that_shows_more_takes_over_from_one_with_totals_alone() -> Non
     assert [(entry["node_name"], entry["conn_local_pkts"]) for entry in run.entries] == [("node-b", 12)]
 
 
+def test_what_both_nodes_tell_of_a_flow_has_one_id() -> None:
+    """The one with totals alone comes first, and has told of it: of another time, and without its beginning."""
+    bare = directed(bare=True)
+    run = Run()
+    run.count(100, tally(bare, 10, 1000, 99, first_s=70))
+    run.feed(at=101)
+    c = Connection(OUTLINE)
+    run.feed(*c.open(), at=1, node="node-b", partition=1)
+    run.count(2, tally(OUTLINE, 12, 1200, 1), node="node-b", partition=1)
+    run.feed(*c.close(), at=200, node="node-b", partition=1)
+    run.feed(at=230, node="node-b", partition=1)
+    told = [(entry["node_name"], entry.get("version", 1)) for entry in run.entries]
+    assert (told[0], told[-1]) == (("node-a", 0), ("node-b", 1))
+    assert len({entry["id"] for entry in run.entries}) == 1
+
+
+def test_a_total_is_not_told_before_the_packets_that_it_counts() -> None:
+    """The kernel's table is read while the block that holds them is open: whose beginning was seen keeps its id."""
+    counted, plain = Run(), Run()
+    c = Connection(OUTLINE, ts_ns=START + 10 * NS)
+    opening, closing = c.open(), c.close()
+    counted.count(9.9, tally(OUTLINE, 2, 120, 10.001, first_s=10))
+    assert counted.feed(at=9.95) == []
+    for run in (counted, plain):
+        run.feed(*opening)
+        run.feed(*closing)
+        run.feed(at=40)
+    assert {entry["id"] for entry in counted.entries} == {entry["id"] for entry in plain.entries}
+    assert counted.entries[-1]["direction"] == "syn"
+
+
 def test_no_name_is_read_where_only_totals_are_kept() -> None:
     bare = directed(sport=5000, protocol=UDP, bare=True)
     run = Run()
