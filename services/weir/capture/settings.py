@@ -80,8 +80,13 @@ class CaptureSettings(msgspec.Struct, frozen=True, kw_only=True):
         msgspec.Meta(description="Blocks of each kernel ring: the slack while this process cannot run", ge=2, le=4096),
     ] = 128
     retire_ms: Annotated[
-        int, msgspec.Meta(description="Age at which the kernel hands over a block that is not full", ge=1, le=1000)
-    ] = 50
+        int,
+        msgspec.Meta(
+            description="Age at which the kernel hands over a block that is not full: how live entries are, against "
+            "what each block costs every stage",
+            ge=1, le=1000,
+        ),
+    ] = 100
     tick_s: Annotated[
         float, msgspec.Meta(description="How often a live ring tells its clock when it has no packets", gt=0, le=60)
     ] = 1.0
