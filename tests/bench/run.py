@@ -47,6 +47,7 @@ CASES: dict[str, Case] = {
     "archive": archive.archive,
     "readers": readers.readers,
     "page": page.page,
+    "map": page.moved_map,
 }
 
 

@@ -13,6 +13,7 @@ import msgspec
 from playwright.async_api import Browser, ConsoleMessage, Page, Request
 
 import weir.hub
+from weir.archive.api import Archive
 from weir.bus.api import Record
 from weir.bus.memory import MemoryBus
 from weir.bus.topics import CONTROL, ENTRIES, HEALTH
@@ -21,7 +22,7 @@ from weir.hub.settings import HubSettings
 from weir.model.control import Control
 from weir.model.health import Heartbeat
 from weir.runtime.clock import SystemClock
-from weir.runtime.service import Context
+from weir.runtime.service import Context, Service
 from weir.store.service import StoreService
 from weir.store.settings import StoreSettings
 from weir.testing.kafka.realkafka import free_port
@@ -56,11 +57,14 @@ def connection(number: int, **more: Any) -> dict[str, Any]:
 
 
 class Rig:
-    def __init__(self, folder: Path) -> None:
+    """With an `archive` of somebody else's nothing stores what comes: only what is inserted there is kept."""
+
+    def __init__(self, folder: Path, archive: Archive | None = None) -> None:
         self.bus = MemoryBus(instance="weir", shards=1)
         self._folder = folder
         self._clock = SystemClock()
-        self._shared: dict[str, Any] = {"data_dir": folder}
+        self._shared: dict[str, Any] = {"data_dir": folder} | ({"archive": archive} if archive else {})
+        self._stores = archive is None
         self._contexts: list[Context] = []
         self._tasks: list[asyncio.Task[None]] = []
         self.url = ""
@@ -76,8 +80,9 @@ class Rig:
         hub = HubSettings(listen=f"127.0.0.1:{self.port}", token=TOKEN)
         hub = msgspec.structs.replace(hub, **settings)
         self._contexts = [Context(bus=self.bus, shared=self._shared, process="here") for _ in range(2)]
-        store = StoreSettings(batch_age_s=0.01)
-        services = [HubService(hub, self._contexts[0]), StoreService(store, self._contexts[1])]
+        services: list[Service] = [HubService(hub, self._contexts[0])]
+        if self._stores:
+            services.append(StoreService(StoreSettings(batch_age_s=0.01), self._contexts[1]))
         self._tasks = [asyncio.create_task(service.run()) for service in services]
         await self.until(self._listening)
         self.url = self._shared["hub.url"].partition("?")[0]
