@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from weir.bus.api import Bus, Record
 from weir.bus.topics import HEALTH
 from weir.model.health import Heartbeat
+from weir.runtime.before import TOLD_S
 from weir.runtime.clock import Clock
 from weir.runtime.service import Context
 
@@ -23,9 +24,11 @@ class Totals:
         self.process = process
         self.stages = list(stages)
         self.counters: dict[str, int] = {}
+        self.before: list[str] = []
+        """What is to be told of the time before this process, while it is young."""
         self._clock = clock
         self._contexts = contexts
-        self._started_ns = clock.now_ns()
+        self.started_ns = clock.now_ns()
         self._previous: tuple[float, dict[str, int]] = (clock.monotonic(), {})
 
     def collect(self) -> dict[str, int]:
@@ -54,13 +57,15 @@ class Totals:
         elapsed = max(now - then, 1e-3)
         self._previous = (now, counters)
         notes = [f"{part}: {text}" for context in self._contexts for part, text in context.notes.items()]
+        if self._clock.now_ns() - self.started_ns < TOLD_S * 1e9:
+            notes += self.before
         if trouble := bus.trouble():
             notes.append(f"bus: {trouble}")
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return Heartbeat(
             process=self.process,
             stages=self.stages,
-            started_ns=self._started_ns,
+            started_ns=self.started_ns,
             sent_ns=self._clock.now_ns(),
             interval_s=interval_s,
             mode={part: text for context in self._contexts for part, text in context.modes.items()},

@@ -7,12 +7,14 @@ import contextlib
 import logging
 import signal
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from weir.bus.api import Bus
 from weir.errors import WeirError
+from weir.runtime.before import LastWord, absence, last_heartbeat_ns, last_word, leave_word
 from weir.runtime.clock import Clock, SystemClock
 from weir.runtime.health import Totals, beat, farewell
 from weir.runtime.probes import serve_probes
@@ -73,6 +75,7 @@ class Host:
             hosted.service.check()
         contexts = [hosted.service.context for hosted in self.hosted]
         self.totals = Totals(process, [s.name for s, _ in stages], self._clock, contexts)
+        self._data_dir: Path | None = None if embedded else self._shared.get("data_dir")
         self._shared["metrics_text"] = self._metrics_text
 
     def _metrics_text(self) -> bytes:
@@ -91,19 +94,47 @@ class Host:
             self.totals.collect()
             await self.bus.stop(self.settings.drain_s)
         if self.failure is not None:
+            if self._data_dir is not None:
+                says = str(self.failure).replace("\nhint: ", "; ")
+                leave_word(self._data_dir, LastWord(process=self.totals.process, at_ns=self._clock.now_ns(), says=says))
             raise self.failure
 
     async def _work(self) -> None:
         """Run every stage on a bus that is there, until the end."""
         quiet = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(beat(self.bus, self.totals, self._clock, self.settings.heartbeat_s, quiet))
+            group.create_task(self._beat(quiet))
             await self._launch(group)
             self.ready.set()
             await self._until_over()
             await self._drain()
             quiet.set()
         farewell(self.bus, self.totals.process)
+
+    async def _beat(self, quiet: asyncio.Event) -> None:
+        """Heartbeats, once it is known what they have to tell of the time before."""
+        looking, over = asyncio.ensure_future(self._look_back()), asyncio.ensure_future(quiet.wait())
+        try:
+            await asyncio.wait({looking, over}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (looking, over):
+                task.cancel()
+            await asyncio.gather(looking, over, return_exceptions=True)
+        await beat(self.bus, self.totals, self._clock, self.settings.heartbeat_s, quiet)
+
+    async def _look_back(self) -> None:
+        totals = self.totals
+        if self._data_dir is not None and (word := last_word(self._data_dir, totals.process, totals.started_ns)):
+            totals.before.append(word)
+        missing = [hosted.service for hosted in self.hosted if hosted.service.misses()]
+        if not missing or self._embedded:
+            return
+        since_ns = await last_heartbeat_ns(self.bus, totals.process)
+        if 0 < since_ns < totals.started_ns:
+            totals.before.append(absence(since_ns, totals.started_ns))
+            for service in missing:
+                seconds = max(1, round((totals.started_ns - since_ns) / 1e9))
+                service.context.counts.lose(f"{service.name}.seconds_away", seconds)
 
     def unready(self) -> str:
         """Empty once every stage runs and until the process drains, else what it waits for."""

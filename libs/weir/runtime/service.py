@@ -64,6 +64,10 @@ class Service(ABC):
     def check(self) -> None:  # noqa: B027 (most stages have nothing to say)
         """Raise what is wrong between the stages of this process; called when all are made, before anything starts."""
 
+    def misses(self) -> bool:
+        """Whether what happens while it does not run is lost."""
+        return False
+
     @abstractmethod
     async def run(self) -> None:
         """Work until `context.stop` is set (or the input ends), then drain: finish, flush, mark, return."""

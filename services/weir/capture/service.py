@@ -32,6 +32,9 @@ class CaptureService(Service):
 
     settings: CaptureSettings
 
+    def misses(self) -> bool:
+        return not self.settings.files
+
     async def run(self) -> None:
         source: Source = choose(self.settings)(self.settings, self.context)
         source.follow(OUTLINE)
