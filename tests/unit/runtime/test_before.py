@@ -15,6 +15,7 @@ from weir.bus.topics import HEALTH
 from weir.errors import BusError
 from weir.model.health import Heartbeat
 from weir.runtime.before import TOLD_S, LastWord, last_word, leave_word
+from weir.runtime.clock import SystemClock
 from weir.runtime.run import Host
 from weir.runtime.service import Service
 from weir.runtime.settings import RuntimeSettings
@@ -50,23 +51,17 @@ class Losing(Idle):
         raise BusError("topics are gone: weir.rules", hint="Kafka has lost its data")
 
 
-class Clock:
-    """Stands still at noon."""
+class Noon(SystemClock):
+    """Its time of day stands still."""
 
     def now_ns(self) -> int:
         return NOON_NS
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
 
 
 def host(stage: type[Service], bus: MemoryBus, **shared: Any) -> Host:
     return Host(
         [(stage, Nothing())], bus, RuntimeSettings(heartbeat_s=0.05), embedded=False, process="p", node="n",
-        clock=Clock(), shared=shared,
+        clock=Noon(), shared=shared,
     )  # fmt: skip
 
 
