@@ -46,7 +46,10 @@ class Installation:
         self.ready_s = time.monotonic() - self.began
 
     def uninstall(self) -> str:
-        return run("helm", "uninstall", self.release, "-n", self.namespace, "--wait", "--timeout", f"{COMMAND_S}s")
+        return run(
+            "helm", "uninstall", self.release, "-n", self.namespace, "--ignore-not-found", "--wait",
+            "--timeout", f"{COMMAND_S}s",
+        )  # fmt: skip
 
     def pods(self, component: str = "") -> list[dict[str, Any]]:
         selector = f"app.kubernetes.io/instance={self.release}"
