@@ -39,7 +39,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Any:
         for statement in migration.statements:
             connection.query(filled(statement, place))
     with connection.send_insert(f"INSERT INTO weir.entries ({', '.join(NAMES)}) ", FORMAT) as insert:
-        insert.append(packed(ENTRIES))
+        for block in packed(ENTRIES):
+            insert.append(block)
         insert.finish()
     yield connection
     connection.close()

@@ -15,6 +15,7 @@ import importlib
 import os
 import re
 from base64 import b64decode
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from weir.archive.vocabulary import refused
 from weir.errors import ArchiveError
 
 MAX_REQUEST = 512 << 20
+BLOCK = 1 << 20
 MEMORY_BYTES = 2 << 30
 MARK_CACHE_BYTES = 64 << 20
 LONGEST_S = 60
@@ -80,10 +82,11 @@ class Engine:
         work.add_done_callback(lambda done: self._readers.put_nowait(connection))
         return await asyncio.shield(work)
 
-    async def insert(self, statement: str, form: str, data: memoryview) -> None:
+    async def insert(self, statement: str, form: str, blocks: Iterable[bytes]) -> None:
+        """`blocks` are asked for in a thread."""
         async with self._writing:
             loop = asyncio.get_running_loop()
-            await asyncio.shield(loop.run_in_executor(self._threads, _insert, self._writer, statement, form, data))
+            await asyncio.shield(loop.run_in_executor(self._threads, _insert, self._writer, statement, form, blocks))
 
     async def close(self) -> None:
         """Wait for what is running and let go of the folder."""
@@ -115,13 +118,14 @@ WHY = """SELECT concat('Code: ', code, '. DB::Exception: ', last_error_message, 
 ORDER BY last_error_time DESC LIMIT 1"""
 
 
-def _insert(connection: Any, statement: str, form: str, data: memoryview) -> None:
+def _insert(connection: Any, statement: str, form: str, blocks: Iterable[bytes]) -> None:
     """A streamed insert whose commit fails (a full disk) ends in chdb without an exception, as if its rows had been
     written; only the engine's own counter tells."""
     before = _query(connection, FAILED, {})
     try:
         with connection.send_insert(f"{statement} SETTINGS {SETTINGS}", form) as insert:
-            insert.append(data)
+            for block in blocks:
+                insert.append(block)
             insert.finish()
     except Exception as error:
         raise Failure(str(error)) from None
@@ -191,7 +195,8 @@ class Server:
         if insert := _DATA.match(body):
             statement, form = insert[1].decode("utf-8", "replace"), insert[2].decode()
             _check(statement)
-            await self.engine.insert(statement, form, memoryview(body)[insert.end() :])
+            blocks = (body[at : at + BLOCK] for at in range(insert.end(), len(body), BLOCK))
+            await self.engine.insert(statement, form, blocks)
             return web.Response()
         sql = fields.pop("query", "") + body.decode("utf-8", "replace")
         _check(sql)

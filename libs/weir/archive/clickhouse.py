@@ -17,11 +17,12 @@ from weir.archive.columns import FORMAT, NAMES, packed
 from weir.archive.place import Place
 from weir.archive.questions import Question
 from weir.archive.schema import migrate
+from weir.archive.walk import Copy, Hour, Walk, fitting, parts, stretches
 from weir.errors import ArchiveError
 from weir.model.entry import EntryMap
 from weir.query.group import Key, groupings, values_of
 from weir.query.row import WEIGHT_UNIT, clean
-from weir.query.structured import Position, Query, cursor_of, position_of
+from weir.query.structured import Position, Query, position_of
 
 CONNECT_S = 5
 ANSWER_S = 120
@@ -43,8 +44,6 @@ PARTS = "system.parts WHERE active AND database = {database:String} AND table = 
 
 T = TypeVar("T")
 Rows = Sequence[tuple[Any, ...]]
-Copy = tuple[Any, ...]
-"""A copy of an entry: `questions.RANK`, and the entry."""
 
 
 class ClickHouseArchive:
@@ -74,31 +73,38 @@ class ClickHouseArchive:
         if not entries:
             return
         await self._connected()
-        # In a thread: ten thousand entries are a tenth of a second in which nobody else of this process would be heard.
-        await self._put(await asyncio.to_thread(packed, entries))
+        await self._put(entries)
 
-    async def _put(self, block: bytes) -> None:
+    async def _put(self, entries: Sequence[EntryMap]) -> None:
         client = await self._connected()
+        # In a thread: ten thousand entries are a tenth of a second in which nobody else of this process would be heard.
+        block = await asyncio.to_thread(lambda: b"".join(packed(entries)))
         await self._told(
             client.raw_insert(self._table, column_names=NAMES, insert_block=block, fmt=FORMAT, settings=INSERTING)
         )
 
     async def query(self, query: Query) -> Page:
         before = position_of(query.cursor, query.order) if query.cursor else None
-        walk = _Walk(query, self.page_bytes)
-        for failed in _parts(query, before):
-            await self._walk(walk, before, failed)
+        walk = Walk(query, self.page_bytes)
+        hours = await self._hours() if query.order != "slowest" else []
+        for failed in parts(query, before):
+            for stretch in stretches(query, before, hours):
+                await self._walk(walk, stretch, before, failed)
+                if walk.full:
+                    return walk.page()
             before = None
-            if walk.full:
-                break
         return walk.page()
 
-    async def _walk(self, walk: _Walk, before: Position | None, failed: bool | None) -> None:
-        """Gather the best copies of what one part of the order has, until the page is full or the part is through."""
+    async def _hours(self) -> list[Hour]:
+        return [Hour(begin * 10**9, last, rows) for begin, last, rows in await self._ask(questions.hours(self._table))]
+
+    async def _walk(self, walk: Walk, stretch: Query, before: Position | None, failed: bool | None) -> None:
+        """Gather the best copies of what a stretch of one part of the order has, until the page is full or it is
+        through."""
         while not walk.full:
             size = walk.query.limit + 1 - len(walk.found) + SLACK
-            rows = await self._ask(questions.candidates(self._table, walk.query, before, size, failed=failed))
-            taken = _fitting(rows, walk.room)
+            rows = await self._ask(questions.candidates(self._table, stretch, before, size, failed=failed))
+            taken = fitting(rows, walk.room)
             walk.room -= sum(row[-1] for row in taken)
             await self._learn(walk.best, taken)
             for rank in dict.fromkeys(tuple(row[:-1]) for row in taken):
@@ -272,53 +278,6 @@ class ClickHouseArchive:
         return ArchiveAway(
             f"{self._name} at {self._place}: {said}", hint="is it running, reachable, and is there room on its disk?"
         )
-
-
-class _Walk:
-    """A page that is being gathered."""
-
-    def __init__(self, query: Query, room: int) -> None:
-        self.query = query
-        self.room = room
-        """Bytes of entries that it may still take."""
-        self.found: list[tuple[Position, EntryMap]] = []
-        self.best: dict[str, Copy] = {}
-        self.cut = False
-        """It ended for its size."""
-
-    @property
-    def full(self) -> bool:
-        return self.cut or len(self.found) > self.query.limit
-
-    def position(self, row: Sequence[Any], failed: bool | None) -> Position:
-        lead = row[3] if self.query.order == "slowest" else int(bool(failed))
-        return Position(row[0], row[1], lead)
-
-    def add(self, rank: tuple[Any, ...], failed: bool | None) -> None:
-        """A candidate, if it is the best copy of its entry."""
-        copy = self.best.get(rank[1])
-        if copy is not None and copy[:-1] == rank:
-            self.found.append((self.position(rank, failed), decode_entry(copy[-1])))
-
-    def page(self) -> Page:
-        shown = self.found[: self.query.limit]
-        return Page([entry for _, entry in shown], cursor_of(shown[-1][0], self.query.order) if self.full else "")
-
-
-def _parts(query: Query, before: Position | None) -> tuple[bool | None, ...]:
-    """Parts of the query's order that follow one another: what failed and what did not, or all in one."""
-    if query.order != "failed":
-        return (None,)
-    return (True, False) if before is None or before.lead else (False,)
-
-
-def _fitting(rows: Sequence[tuple[Any, ...]], room: int) -> Sequence[tuple[Any, ...]]:
-    """The first rows, which end with a size, whose entries fit together; at least one."""
-    for number, row in enumerate(rows):
-        room -= row[-1]
-        if room < 0 and number:
-            return rows[:number]
-    return rows
 
 
 async def _applied(client: Any, place: Place) -> set[int]:

@@ -6,7 +6,7 @@ That format lets one C encoder write whole rows; building ClickHouse's own colum
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from weir.query.row import FIELDS, row_of
 FORMAT = "MsgPack"
 NAMES: tuple[str, ...] = (*FIELDS, "entry_size", "entry")
 
+ROWS = 500
 _HEAD = 3
 """Bytes of the header of an array of 16 to 65535 items, which the format does not want."""
 _SIZE_AND_BIN32 = struct.Struct(">BIBI")
@@ -24,12 +25,14 @@ _SIZE_AND_BIN32 = struct.Struct(">BIBI")
 _encoder = msgspec.msgpack.Encoder()
 
 
-def packed(entries: Sequence[EntryMap]) -> bytes:
-    """Rows in the order of `NAMES`."""
-    block = bytearray()
-    for entry in entries:
-        data = entry_json(entry)
-        block += _encoder.encode(row_of(entry))[_HEAD:]
-        block += _SIZE_AND_BIN32.pack(0xCE, len(data), 0xC6, len(data))
-        block += data
-    return bytes(block)
+def packed(entries: Sequence[EntryMap]) -> Iterator[bytes]:
+    """Rows in the order of `NAMES`, `ROWS` at a time: thirty megabytes in one piece are memory that the system hands
+    out anew for each insert, which costs more than to fill it."""
+    for at in range(0, len(entries), ROWS):
+        block = bytearray()
+        for entry in entries[at : at + ROWS]:
+            data = entry_json(entry)
+            block += _encoder.encode(row_of(entry))[_HEAD:]
+            block += _SIZE_AND_BIN32.pack(0xCE, len(data), 0xC6, len(data))
+            block += data
+        yield bytes(block)

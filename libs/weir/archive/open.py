@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from weir.archive.api import Archive, ArchiveAway
 from weir.archive.clickhouse import LONGEST_S, ClickHouseArchive
-from weir.archive.columns import FORMAT, NAMES
+from weir.archive.columns import FORMAT, NAMES, packed
 from weir.archive.place import Place, place_of
 from weir.errors import SettingsError
+from weir.model.entry import EntryMap
 
 KINDS = "memory, chdb, or http://user:password@host:8123/database"
 
@@ -70,11 +72,11 @@ class _Embedded(ClickHouseArchive):
         self._announced = announced
         self._statement = f"INSERT INTO {place.database}.entries ({', '.join(NAMES)})"
 
-    async def _put(self, block: bytes) -> None:
+    async def _put(self, entries: Sequence[EntryMap]) -> None:
         from weir.archive.chdb_server import Failure
 
         try:
-            await self._server.engine.insert(self._statement, FORMAT, memoryview(block))
+            await self._server.engine.insert(self._statement, FORMAT, packed(entries))
         except Failure as failure:
             raise self._error(failure) from failure
 
