@@ -3,8 +3,9 @@ itself, and what was lost is told."""
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,9 +21,11 @@ Shown = Callable[[str], None]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def rule(weir: Installation) -> None:
+def rule(weir: Installation) -> Iterator[None]:
     """Calls of the catalog are read, for as long as weir remembers it."""
     weir.weir("targets", "add", "catalog-.*", "-n", "demo", "--name", "faults")
+    yield
+    weir.weir("targets", "remove", "faults")
 
 
 @pytest.fixture
@@ -103,6 +106,9 @@ def test_a_node_fails_and_comes_back(weir: Installation, cluster: Any, wait_unti
     for caller in ("visitors", "frontend"):
         is_shown(caller)
     wait_until("its capture reports", lambda: "n2-capture has not reported" not in says(weir), 60)
+    told = says(weir)
+    assert "n2-capture: nobody captured from " in told
+    assert re.search(r"n2-capture lost \d+ \(capture.seconds_away\)", told)
 
 
 def test_kafka_loses_its_data(weir: Installation, cluster: Any, wait_until: Any, is_shown: Shown) -> None:
@@ -115,6 +121,8 @@ def test_kafka_loses_its_data(weir: Installation, cluster: Any, wait_until: Any,
         return bool(after["metadata"]["uid"] != before["metadata"]["uid"] and weir.api("rules")["rules"] == [])
 
     wait_until("a Kafka that knows nothing", told, WITHIN_S)
+    reason = r"-hub-.*: began anew after .*topics that were there are gone:.* weir.rules.*Kafka has lost its data"
+    wait_until("it is said", lambda: re.search(reason, says(weir)), 60)
     weir.weir("targets", "add", "catalog-.*", "-n", "demo", "--name", "faults")
     for caller in ("visitors", "frontend"):
         is_shown(caller)
