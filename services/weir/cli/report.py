@@ -24,7 +24,7 @@ async def watch(host: Host) -> None:
         await run_host(host)
     finally:
         if host.failure is None or seen(host.totals):
-            print(summary(host.totals), file=sys.stderr)
+            print(summary(host.totals, failed=host.failure is not None), file=sys.stderr)
 
 
 def seen(totals: Totals) -> bool:
@@ -32,15 +32,15 @@ def seen(totals: Totals) -> bool:
     return bool(totals.lost()) or any(sum_of(totals.counters, name) for name, _ in SEEN)
 
 
-def summary(totals: Totals) -> str:
-    """What was seen and lost, in one paragraph."""
+def summary(totals: Totals, *, failed: bool = False) -> str:
+    """What was seen and lost, in one paragraph; of a process that failed nobody can say that nothing was."""
     counters = totals.collect()
     parts = [f"{sum_of(counters, name):,} {text}" for name, text in SEEN if sum_of(counters, name)]
     lost = totals.lost()
     lines = ["weir: " + (", ".join(parts) if parts else "nothing was seen")]
     if lost:
         lines.append("weir: lost " + ", ".join(f"{n:,} ({reason})" for reason, n in sorted(lost.items())))
-    else:
+    elif not failed:
         lines.append("weir: nothing was lost")
     return "\n".join(lines)
 

@@ -23,6 +23,7 @@ def test_what_was_seen_and_lost_is_told() -> None:
 
 def test_nothing_lost_is_said() -> None:
     assert summary(totals(capture__packets=1)).endswith("weir: nothing was lost")
+    assert summary(totals(capture__packets=1), failed=True) == "weir: 1 packets captured"
 
 
 def test_what_never_began_is_not_worth_a_summary() -> None:
