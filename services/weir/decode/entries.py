@@ -150,6 +150,7 @@ class EntryMaker:
         face = self._faces.get(flow.key)
         if (
             face is None or face.names != self.naming.version or face.client != flow.client
+            or face.base.get("direction", "") != flow.direction
             or (flow.wire.protocol == UDP and face.ends != self._ends(flow))
         ):
             face = self._faces[flow.key] = self._make_face(flow)

@@ -129,6 +129,15 @@ def test_without_a_kernel_that_counts_a_closing_waits_as_ever() -> None:
     assert end["conn_end"] == "fin"
 
 
+def test_whose_beginning_comes_after_its_totals_were_told_is_said_to_be_known_by_it() -> None:
+    run = Run()
+    run.count(5, tally(OUTLINE, 2, 120, 4))
+    run.feed(at=6)
+    run.feed(*Connection(OUTLINE, ts_ns=START + 7 * NS).open())
+    assert [entry["direction"] for entry in run.entries] == ["port", "syn"]
+    assert len({entry["id"] for entry in run.entries}) == 1
+
+
 def test_late_totals_of_what_is_over_open_nothing() -> None:
     run = Run()
     c = Connection(OUTLINE)
