@@ -39,6 +39,8 @@ PATIENCE_S = 240.0
 class Cost(msgspec.Struct, frozen=True):
     outcome: Outcome
     changes: int
+    changes_s: float
+    """How many a second were asked for, or came, while they were made."""
     seconds: float
     start_s: float
     """From the start of targets until all is in the kernel."""
@@ -87,7 +89,7 @@ def _told(cost: Cost, pods: int, nodes: int) -> Iterator[Figure]:
         f"from a change of a pod to the kernel's map, p99, {pods:,} pods on {nodes} nodes", worst, "s",
         budget=f"<= {P99_S} s", holds=worst <= P99_S and not cost.outcome.missing,
         note=f"p50 {statistics.median(every):.2f}, p99 of each kind: {parts}; {len(every):,} of {cost.changes:,} "
-        f"changes, {cost.changes / cost.seconds:.0f} a second, {cost.outcome.reused} at addresses used again at once, "
+        f"changes, {cost.changes_s:.0f} a second, {cost.outcome.reused} at addresses used again at once, "
         f"{len(cost.outcome.missing)} missing",
     )  # fmt: skip
     yield figure("CPU of targets meanwhile", 100 * cost.cpu_s / cost.seconds, "% of a core")
@@ -129,9 +131,10 @@ async def _measured(
                 cpu_s, capture_cpu_s = process_cpu_s(pid) - before[0], process_cpu_s(capture.pid) - before[1]
                 now_bytes, most_bytes = _memory(pid)
                 held = await asyncio.to_thread(capture.end)
+    times = [change.at_ns for change in changes]
     return Cost(
-        delays(changes, held), len(changes), took, start_s, before[0], cpu_s, capture_cpu_s,
-        now_bytes, most_bytes,
+        delays(changes, held), len(changes), len(changes) * 1e9 / (max(times) - min(times)), took, start_s, before[0],
+        cpu_s, capture_cpu_s, now_bytes, most_bytes,
     )  # fmt: skip
 
 
