@@ -41,6 +41,8 @@ class MapNode(msgspec.Struct, frozen=True, kw_only=True):
     """Calls that it answered; where no calls are known, flows that it took."""
     errors: float = 0.0
     p95_us: int = 0
+    filter: str = ""
+    """Selects the entries with this node at either end, in the filter language."""
 
 
 class MapEdge(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,7 +120,7 @@ def service_map(
     every = {place for pair in found for place in pair}
     return MapAnswer(
         group=group, since_ns=since_ns, until_ns=until_ns, edges=shown,
-        nodes=[_node(place, answered.get(place)) for place in places],
+        nodes=[_node(group, place, answered.get(place)) for place in places],
         left_out=LeftOut(nodes=len(every) - len(places), edges=len(found) - len(shown)),
     )
 
@@ -154,9 +156,10 @@ def _id(place: _Place) -> str:
     return f"{role or 'unknown'}:{namespace}/{name}"
 
 
-def _node(place: _Place, ends: _Ends | None) -> MapNode:
+def _node(group: str, place: _Place, ends: _Ends | None) -> MapNode:
     name, namespace, role = place
-    made = MapNode(id=_id(place), name=name, namespace=namespace, role=role)
+    either = " || ".join(" && ".join(_selects(group, end, place)) for end in ("src", "dst"))
+    made = MapNode(id=_id(place), name=name, namespace=namespace, role=role, filter=either)
     if ends is None:
         return made
     best = ends.best

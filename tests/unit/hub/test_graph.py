@@ -88,6 +88,18 @@ async def test_the_filter_of_an_edge_selects_its_entries(group: str) -> None:
     assert total == len(ENTRIES) + len(strange)
 
 
+@pytest.mark.parametrize("group", GROUPINGS)
+async def test_the_filter_of_a_node_selects_what_it_sends_and_takes(group: str) -> None:
+    archive = MemoryArchive()
+    strange = [entry(20, end('a"\\\n\'é', "x"), end("", "", ip="fe80::1", role=""), elapsed_time=1)]
+    await archive.insert([*ENTRIES, *strange])
+    found = await map_of(group, entries=[*ENTRIES, *strange])
+    of_edges = {(edge.src, edge.dst): await archive.count(Query(filter=edge.filter)) for edge in found.edges}
+    for node in found.nodes:
+        selected = await archive.count(Query(filter=node.filter))
+        assert selected == sum(count for ends, count in of_edges.items() if node.id in ends)
+
+
 async def test_what_is_beyond_the_limit_is_counted() -> None:
     found = await map_of("service", limit=1)
     assert len(found.edges) == 1

@@ -75,7 +75,7 @@ export function App() {
       <Header feed={feed} place={place} go={go} health={health} onHelp={() => setHelp(!help)} />
       <FilterBar filter={place.filter} input={bar} onFilter={filterTo} />
       <Chips feed={feed} place={place} go={go} protocols={protocols} />
-      <Banners feed={feed} health={health} trouble={refused} onState={() => go({ view: "state" })} />
+      <Banners feed={feed} health={health} trouble={refused} onState={place.view === "state" ? undefined : () => go({ view: "state" })} />
       {health.target?.outline && health.target.capture !== false && place.view === "list" && <Outline health={health} />}
       {place.view !== "state" && <TimeLine feed={feed} place={place} go={go} lost={losses.marks} outline={health.target?.outline ?? false} />}
       {place.view === "map" && (

@@ -9,19 +9,19 @@ interface Props {
   feed: Feed;
   health: Health;
   trouble: string;
-  /** Shows the state of weir. */
-  onState: () => void;
+  /** Shows the state of weir; undefined where it is shown, which tells all of it at length. */
+  onState: (() => void) | undefined;
 }
 
 export function Banners({ feed, health, trouble, onState }: Props) {
   const said = trouble || (feed.refused ? "" : feed.trouble);
   const { missed } = feed.counts;
-  const says = health.says ?? [];
+  const says = onState ? (health.says ?? []) : [];
   return (
     <div class="banners" aria-live="polite">
       {said && <p class="banner bad">{sentence(said)}</p>}
-      {health.target?.says && !(health.target.outline && health.target.capture !== false) && <p class="banner">{sentence(health.target.says)}</p>}
-      <Losses losses={health.losses ?? []} />
+      {onState && health.target?.says && !(health.target.outline && health.target.capture !== false) && <p class="banner">{sentence(health.target.says)}</p>}
+      {onState && <Losses losses={health.losses ?? []} />}
       {missed > 0 && (
         <p class="banner bad">
           This page was too slow for {missed.toLocaleString()} {missed === 1 ? "entry" : "entries"}.{" "}

@@ -1,7 +1,6 @@
 import { expect, test } from "vitest";
 import { failing, lines, path, rate, shortened, state, width, writings, written } from "./edges";
 import { asMermaid, asSvg } from "./export";
-import { nodeFilter } from "./filters";
 import { arranged, BOX, type Call, extent, type Places, towards } from "./layout";
 import { fitted, inSight, revealing, zoomed } from "./pan";
 import type { MapNode } from "./types";
@@ -124,16 +123,6 @@ test("exports hold hostile names as text", () => {
   expect(mermaid.split("\n").length).toBe(6);
   expect(mermaid.split("\n")[1]).toMatch(/^ {2}n0\["[^"<>`;]*(#\d+;[^"<>`;]*)*"\]$/);
   expect(mermaid).toContain("linkStyle 0 stroke");
-});
-
-test("a node is told by its group's names", () => {
-  const node = { id: "service:shop/pay", name: "pay", namespace: "shop", role: "service" };
-  expect(nodeFilter("service", node)).toBe('src.service.name == "pay" && src.namespace == "shop" || dst.service.name == "pay" && dst.namespace == "shop"');
-  expect(nodeFilter("service", { id: "x", name: "10.0.0.1", role: "outside" })).toContain('dst.service.name == "" && dst.workload == "" && dst.name == "" && dst.ip == "10.0.0.1" && dst.namespace == ""');
-  expect(nodeFilter("namespace", { id: "shop", name: "shop" })).toBe('src.namespace == "shop" || dst.namespace == "shop"');
-  expect(nodeFilter("node", { id: "outside:/", name: "", role: "outside" })).toBe('src.node == "" && src.role == "outside" || dst.node == "" && dst.role == "outside"');
-  expect(nodeFilter("workload", { id: "x", name: "deployment/x", namespace: "a", role: "pod" })).toContain('src.workload == "deployment/x" && src.namespace == "a" ||');
-  expect(nodeFilter("pod", { id: "x", name: 'a"b', namespace: "", role: "pod" })).toContain('src.name == "a\\"b"');
 });
 
 test("all of a map is fitted into the window, and what one points at stays under the pointer", () => {

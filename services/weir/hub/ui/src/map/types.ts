@@ -12,6 +12,8 @@ export interface MapNode {
   count?: number;
   errors?: number;
   p95_us?: number;
+  /** Selects its calls, in the filter language. */
+  filter?: string;
 }
 
 export interface MapEdge {

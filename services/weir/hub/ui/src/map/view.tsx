@@ -1,9 +1,9 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { dropped, get, told } from "../api";
 import { inert } from "../format";
+import type { Page } from "../types";
 import { LABELS, type Label, lines as linesOf } from "./edges";
 import { asMermaid, asSvg } from "./export";
-import { nodeFilter } from "./filters";
 import { Graph } from "./graph";
 import { arranged, type Places } from "./layout";
 import { EdgeTable } from "./table";
@@ -32,12 +32,12 @@ export default function MapView({ filter, since, until, onFilter }: Props) {
   const [label, setLabel] = useState<Label>("none");
   const [span, setSpan] = useState("15m");
   const [table, setTable] = useState(false);
-  const { map, trouble } = useMap(group, filter, since || span, until, () => !since && !until && setSpan(""));
+  const { map, begin, trouble } = useMap(group, filter, since || span, until, () => !since && !until && setSpan(""));
   const [places, tidy] = usePlaces(group, map);
-  const seconds = map?.since_ns && map.until_ns ? Math.max((map.until_ns - map.since_ns) / 1e9, 1) : 0;
+  const seconds = secondsOf(map, begin);
   const lines = useMemo(() => linesOf(map?.edges ?? [], places, seconds), [map, places, seconds]);
   const onEdge = useCallback((edge: MapEdge) => edge.filter && onFilter(edge.filter), [onFilter]);
-  const onNode = useCallback((node: MapNode) => onFilter(nodeFilter(group, node)), [group, onFilter]);
+  const onNode = useCallback((node: MapNode) => node.filter && onFilter(node.filter), [onFilter]);
   const left = leftOut(map);
   return (
     <section class="map" aria-label="Map">
@@ -81,9 +81,21 @@ export default function MapView({ filter, since, until, onFilter }: Props) {
   );
 }
 
+/** Rates are over the time of which something is kept: a weir that has run for a minute knows a minute. 0: no rates. */
+function secondsOf({ since_ns = 0, until_ns = 0 }: Partial<ServiceMap> = {}, begin: number): number {
+  return since_ns && until_ns ? Math.max((until_ns - Math.max(since_ns, begin)) / 1e9, 1) : 0;
+}
+
+/** When what is kept of a time begins, in ns. */
+async function beginOf(since: string, until: string, signal: AbortSignal): Promise<number> {
+  const { entries } = await get<Page>("entries", { since, ...(until && { until }), order: "oldest", limit: "1", detail: "summary", hidden: "true" }, signal);
+  return entries[0]?.timestamp ?? 0;
+}
+
 /** The map as it is now, asked for again while one looks; `onEmpty` is told when its first answer is empty. */
 function useMap(group: Group, filter: string, since: string, until: string, onEmpty: () => void) {
   const [map, setMap] = useState<ServiceMap>();
+  const [begin, setBegin] = useState(0);
   const [trouble, setTrouble] = useState("");
   const first = useRef(true);
   useEffect(() => {
@@ -93,8 +105,9 @@ function useMap(group: Group, filter: string, since: string, until: string, onEm
     const ask = async () => {
       try {
         if (!document.hidden) {
-          const found = await get<ServiceMap>("map", asked, asking.signal);
+          const [found, oldest] = await Promise.all([get<ServiceMap>("map", asked, asking.signal), since ? beginOf(since, until, asking.signal) : 0]);
           setMap(found);
+          setBegin(oldest);
           setTrouble("");
           if (first.current && !found.nodes.length) onEmpty();
           first.current = false;
@@ -111,7 +124,7 @@ function useMap(group: Group, filter: string, since: string, until: string, onEm
       clearTimeout(timer);
     };
   }, [group, filter, since, until]);
-  return { map, trouble };
+  return { map, begin, trouble };
 }
 
 /** Places are kept as long as one looks at the same groups; to tidy up is to forget them. */
