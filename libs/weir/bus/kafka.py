@@ -110,6 +110,8 @@ class KafkaBus:
         await self._flush()
 
     async def _flush(self) -> None:
+        if self._fatal is not None:
+            raise self._fatal
         pending = {future for lane in self._lanes.values() if (future := lane.flushed()) is not None}
         if pending:
             await asyncio.wait(pending)

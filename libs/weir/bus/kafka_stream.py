@@ -273,7 +273,12 @@ class KafkaStream:
         self._fetched.clear()
         if self._on_revoked is not None:
             await self._on_revoked(sorted(self._positions))
-        await self._marks.commit(self._link.settings.request_timeout_s)
+        committing = asyncio.ensure_future(self._marks.commit(self._link.settings.request_timeout_s))
+        try:
+            while not committing.done() and self._failure is None:
+                await self._wait({committing}, None)
+        finally:
+            committing.cancel()
         if self._leaving is leaving:
             self._lose()
 
