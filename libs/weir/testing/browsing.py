@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,7 @@ from weir.runtime.service import Context, Service
 from weir.store.service import StoreService
 from weir.store.settings import StoreSettings
 from weir.testing.kafka.realkafka import free_port
+from weir.testing.servers import until
 
 TOKEN = "a-token-for-the-tests"
 STATIC = Path(weir.hub.__file__).parent / "static"
@@ -143,6 +149,27 @@ class Rig:
         async with asyncio.timeout(20):
             while not await holds():  # noqa: ASYNC110  what is waited for has no event
                 await asyncio.sleep(0.01)
+
+
+@contextmanager
+def weir_up(folder: Path, *arguments: str, listen: str = "127.0.0.1:0") -> Iterator[str]:
+    """Run `weir up` as a person does, and give the URL that it prints."""
+    log = folder / "weir.log"
+    env = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "weir.cli", "up", "--listen", listen, "--data", str(folder), *arguments],
+            env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
+        )  # fmt: skip
+    try:
+        until(lambda: "?token=" in log.read_text(), "", 30)
+        found = re.search(r"http://\S+\?token=\S+", log.read_text())
+        assert found
+        yield found[0]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+        print(log.read_text())
 
 
 class Watched:

@@ -4,44 +4,17 @@ from __future__ import annotations
 
 import os
 import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, expect
 
 from weir.cli.demo import RECORDING
-from weir.testing.browsing import ROW, filtered, looking
-from weir.testing.servers import until
+from weir.testing.browsing import ROW, filtered, looking, weir_up
 
 pytestmark = pytest.mark.browser
 
 MAY_CAPTURE = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to capture")
-
-
-@contextmanager
-def weir_up(folder: Path, *arguments: str) -> Iterator[str]:
-    """Run it and give the URL that it prints."""
-    log = folder / "weir.log"
-    env = {name: value for name, value in os.environ.items() if not name.startswith("WEIR_")}
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "weir.cli", "up", "--listen", "127.0.0.1:0", "--data", str(folder), *arguments],
-            env=env, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
-        )  # fmt: skip
-    try:
-        until(lambda: "?token=" in log.read_text(), "", 30)
-        found = re.search(r"http://\S+\?token=\S+", log.read_text())
-        assert found
-        yield found[0]
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-        print(log.read_text())
 
 
 async def test_a_capture_file_on_the_page(browser: Browser, tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 import "./filterbar.css";
 import type { RefObject } from "preact";
-import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { check } from "../api";
 import { finding, isPlain } from "../filter";
 import { inert } from "../format";
-import type { FilterCheck, Option } from "../types";
+import type { Completion, FilterCheck, Option } from "../types";
 import { useCheck, useComplete, useSaved } from "./hooks";
 import { Kept } from "./kept";
 import { Options, optionId } from "./options";
@@ -25,7 +25,7 @@ interface Props {
 /** Where a filter is written: it is checked and completed while one types, and taken with Enter. */
 export function FilterBar({ filter, input, onFilter }: Props) {
   const [typed, setTyped] = useState(filter);
-  const [active, setActive] = useState(-1);
+  const [chosen, setChosen] = useState<{ of?: Completion | undefined; at: number }>({ at: -1 });
   /** The text that was to be taken and is wrong. */
   const [refused, setRefused] = useState<{ text: string; verdict: FilterCheck }>();
   const [menu, setMenu] = useState(false);
@@ -33,13 +33,15 @@ export function FilterBar({ filter, input, onFilter }: Props) {
   const said = useCheck(typed);
   const { completion, ask, close, show } = useComplete();
   const { kept, load } = useSaved();
-  useEffect(() => setTyped(filter), [filter]);
-  useEffect(() => setActive(-1), [completion]);
+  // Before anything else can be typed: an effect that ran later would take that away.
+  useLayoutEffect(() => setTyped(filter), [filter]);
   useLayoutEffect(() => {
     if (caret.current !== undefined) input.current?.setSelectionRange(caret.current, caret.current);
     caret.current = undefined;
   }, [typed]);
 
+  // What was chosen of other proposals is not chosen of these.
+  const active = chosen.of === completion ? chosen.at : -1;
   const verdict = refused?.text === typed ? refused.verdict : said;
   const shown = verdict && !verdict.ok && (refused?.text === typed || typed === filter || !unfinished(typed, verdict)) ? verdict : undefined;
 
@@ -101,7 +103,7 @@ export function FilterBar({ filter, input, onFilter }: Props) {
     else if (done === "propose") propose(typed, input.current!.selectionStart, 0);
     else if (done === "close") close();
     else if (done === "back") setTyped(filter);
-    else setActive(done.active);
+    else setChosen({ of: completion, at: done.active });
   };
   return (
     <form class="filter" role="search" onSubmit={(event) => event.preventDefault()}>
