@@ -15,7 +15,8 @@ from weir.runtime.quarantine import Quarantine
 from weir.runtime.service import Context, Service
 
 TEND_S = 0.2
-"""How often somebody looks after the blocks that wait."""
+"""How often somebody looks after the blocks that wait, while there are some."""
+LEAKED = "filter.leaked"
 LEAK_RECENT_S = 30.0
 """How long a leak is said after it was last seen."""
 
@@ -38,6 +39,8 @@ class FilterService(Service):
     def __init__(self, settings: Any, context: Context) -> None:
         super().__init__(settings, context)
         self._busy = asyncio.Lock()
+        self._tended = asyncio.Event()
+        """Blocks wait, or a leak is said: somebody has to look after that."""
         self._settling: asyncio.Task[None] | None = None
         self._seen = (-1, -1)
         self._done: dict[int, int] = {}
@@ -102,11 +105,15 @@ class FilterService(Service):
                 await self._publish(self._core.step(received, now_s))
         self._done[batch.partition] = batch.next_offset
         self._tell_leaks()
+        if self._core.hold or LEAKED in self.context.notes:
+            self._tended.set()
 
     async def _tend(self, group: asyncio.TaskGroup) -> None:
-        """Let go on what waits when its addresses become known while its ring is silent, or its ring is gone."""
+        """Let go on what waits when its addresses become known while its ring is silent, or its ring is gone; and say
+        no longer what leaked long ago."""
         clock, core = self.context.clock, self._core
         while True:
+            await self._tended.wait()
             await clock.sleep(TEND_S)
             self._tell_leaks()
             if core.hold:
@@ -114,6 +121,8 @@ class FilterService(Service):
                     self._follow()
                     await self._publish(core.release(clock.monotonic() - self.silence_s))
                     await self._settle(group)
+            elif LEAKED not in self.context.notes:
+                self._tended.clear()
 
     async def _publish(self, records: Sequence[Record]) -> None:
         if records:
@@ -199,12 +208,12 @@ class FilterService(Service):
         if leaks > self._leaks:
             self._leaked += leaks - self._leaks
             self._leaked_s = now_s
-            self.context.notes["filter.leaked"] = (
+            self.context.notes[LEAKED] = (
                 f"{self._leaked} packets came whole that the kernel filter had promised to keep back; "
                 "they were dropped here"
             )
         elif now_s - self._leaked_s > LEAK_RECENT_S:
-            self.context.notes.pop("filter.leaked", None)
+            self.context.notes.pop(LEAKED, None)
         self._leaks = leaks  # less than before once the counters were collected
 
 
