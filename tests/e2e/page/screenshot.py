@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,61 +20,100 @@ from weir.testing.browsing import CHROMIUM, FLAGS, ROW
 
 DOCS = Path(__file__).parents[3] / "docs"
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 560}}
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 720}, "color_scheme": "dark"}
-CHOSEN = "POST /checkout → 4"
-"""A call that failed."""
-ENOUGH_ROWS = 20
-SETTLED_MS = 3000
-"""So long the map moves."""
+HIGH: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+DARK: dict[str, Any] = WIDE | {"color_scheme": "dark"}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 720}}
+WRONG = "http && status_cod >= 500"
+FAILED = """async () => {
+    const asked = new URLSearchParams({ filter: 'failed && method == "POST" && status_code == 503', limit: "1" });
+    return (await (await fetch(`api/v1/entries?${asked}`)).json()).entries[0].id;
+}"""
+WATCHED_S = 60
+"""So long the demo application runs before it is looked at: less shows little on the time line."""
+SETTLED_MS = 2500
+"""What comes in the meantime has come, and what moves has moved."""
+
+
+async def listed(page: Page) -> None:
+    await page.locator(ROW).nth(5).wait_for(timeout=60_000)
+    await page.wait_for_timeout(SETTLED_MS)
+    await page.get_by_role("button", name="Pause").click()
 
 
 async def opened(page: Page) -> None:
-    await page.get_by_role("button", name="Pause").click()
-    await page.locator(ROW, has_text=CHOSEN).first.click(timeout=60_000)
-    await page.locator(".detail h3").first.wait_for()
-    await page.mouse.move(640, 20)
+    """A call that failed, with its bodies."""
+    await listed(page)
+    await page.goto(f"{page.url}&id={await page.evaluate(FAILED)}")
+    await page.locator(".detail .sides").first.wait_for()
+    await listed(page)
 
 
 async def settled(page: Page) -> None:
     await page.wait_for_timeout(SETTLED_MS)
 
 
-PICTURES = {
-    "page": ("", WIDE, opened),
-    "page-map": ("&view=map", WIDE, settled),
-    "page-state": ("&view=state", WIDE, settled),
-    "page-dark": ("&filter=http", WIDE | {"color_scheme": "dark"}, settled),
-    "page-phone": ("", PHONE, settled),
+async def mapped(page: Page) -> None:
+    await page.locator(".node").first.wait_for()
+    await page.get_by_label("Write on lines").select_option("calls")
+    await settled(page)
+
+
+async def refused(page: Page) -> None:
+    await listed(page)
+    await page.get_by_label("Filter", exact=True).fill(WRONG)
+    await page.locator(".fault").wait_for()
+    await settled(page)
+
+
+PICTURES: dict[str, tuple[str, dict[str, Any], Callable[[Page], Awaitable[None]]]] = {
+    "page": ("&since=5m", WIDE, opened),
+    "page-list": ("&since=5m", WIDE, listed),
+    "page-map": ("&view=map&since=5m", WIDE, mapped),
+    "page-state": ("&view=state", HIGH, settled),
+    "page-filter": ("&since=5m", WIDE, refused),
+    "page-dark": ("&since=5m&filter=http", DARK, listed),
+    "page-phone": ("&since=5m", PHONE, listed),
 }
 
 
 async def take(url: str, folder: Path) -> None:
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        first = await browser.new_page()
-        await first.goto(url)
-        await first.locator(ROW).nth(ENOUGH_ROWS - 1).wait_for(timeout=60_000)
         for name, (query, options, ready) in PICTURES.items():
             page = await browser.new_page(**options)
             await page.goto(url + query)
             await ready(page)
-            await page.screenshot(path=folder / f"{name}.png")
-            print(f"{name}.png: {(folder / f'{name}.png').stat().st_size / 1000:.0f} kB")
+            await page.mouse.move(640, 20)
+            file = folder / f"{name}.png"
+            await page.screenshot(path=file)
+            print(f"{file.name}: {file.stat().st_size / 1000:.0f} kB", flush=True)
             await page.close()
         await browser.close()
 
 
 @asynccontextmanager
-async def demo() -> AsyncIterator[str]:
+async def demo(folder: str) -> AsyncIterator[str]:
     weir = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "weir.cli", "up", "--demo", "--listen", "127.0.0.1:0", stderr=asyncio.subprocess.PIPE
+        sys.executable,
+        "-m",
+        "weir.cli",
+        "up",
+        "--demo",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        folder,
+        stderr=asyncio.subprocess.PIPE,
     )
     assert weir.stderr
     try:
         async for line in weir.stderr:
             if found := re.search(r"http://\S+\?token=\S+", line.decode()):
-                yield found[0]
                 break
+        else:
+            raise RuntimeError("the demo application did not start")
+        await asyncio.sleep(WATCHED_S)
+        yield found[0]
     finally:
         weir.terminate()
         await weir.communicate()
@@ -84,8 +124,9 @@ async def main(url: str = "", folder: str = "") -> None:
     if url:
         await take(url, into)
     else:
-        async with demo() as found:
-            await take(found, into)
+        with tempfile.TemporaryDirectory() as data:
+            async with demo(data) as found:
+                await take(found, into)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,15 @@ async def test_calls_are_drawn_from_callers_to_called(rig: Rig, browser: Browser
         for group, wanted in groups.items():
             await page.get_by_label("Group by").select_option(group)
             await expect(page.locator(".node .name", has_text=wanted).first).to_be_visible()
+
+
+async def test_rates_are_over_the_time_that_is_kept(rig: Rig, browser: Browser) -> None:
+    now = time.time_ns()
+    await rig.stored(*(call(n, "web", "cart", timestamp=now - n * 10**8) for n in range(60)))
+    async with looking(browser, view(rig)) as page:
+        await page.get_by_label("Write on lines").select_option("calls")
+        await expect(page.get_by_label("Over the last")).to_have_value("15m")
+        await expect(page.locator(".lines-still text")).to_have_text(re.compile(r"^[\d.]+/s$"))
 
 
 async def test_a_click_lists_the_calls(rig: Rig, browser: Browser) -> None:

@@ -62,6 +62,12 @@ export const history = (asked: Asked, cursor = "", signal?: AbortSignal) =>
     signal,
   );
 
+/** When what is kept of a time begins, whatever it is, in ns; 0 where nothing is. */
+export async function beginOf(since: string, until: string, signal: AbortSignal): Promise<number> {
+  const asked = { ...params({ filter: "", since, until, hidden: true }), order: "oldest", limit: "1", detail: "summary" };
+  return (await get<Page>("entries", asked, signal)).entries[0]?.timestamp ?? 0;
+}
+
 export const one = (id: string) => get<Entry>(`entries/${encodeURIComponent(id)}`);
 
 export const health = () => get<Health>("health");

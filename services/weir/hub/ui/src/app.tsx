@@ -74,7 +74,7 @@ export function App() {
     <div class={`page${selected ? " with-detail" : ""}`}>
       <Header feed={feed} place={place} go={go} health={health} onHelp={() => setHelp(!help)} />
       <FilterBar filter={place.filter} input={bar} onFilter={filterTo} />
-      <Chips feed={feed} place={place} go={go} protocols={protocols} />
+      <Chips feed={feed} place={place} go={place.view === "state" ? (step) => go({ ...step, view: "list" }) : go} protocols={protocols} />
       <Banners feed={feed} health={health} trouble={refused} onState={place.view === "state" ? undefined : () => go({ view: "state" })} />
       {health.target?.outline && health.target.capture !== false && place.view === "list" && <Outline health={health} />}
       {place.view !== "state" && <TimeLine feed={feed} place={place} go={go} lost={losses.marks} outline={health.target?.outline ?? false} />}

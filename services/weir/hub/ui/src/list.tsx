@@ -60,10 +60,12 @@ export function List({ feed, change, columns, selected, onSelect }: Props) {
     return () => watch.disconnect();
   }, []);
   const above = useStaying(feed, change, scroller.current, row);
+  // Whoever opens an address with an entry sees where it stands once it has come.
+  const listed = selected !== undefined && ring.get(selected) !== undefined;
   useLayoutEffect(() => {
     const age = selected ? ring.ageOf(selected) : -1;
     if (age >= 0) virtual.current?.scrollToIndex(age, { align: "auto" });
-  }, [selected]);
+  }, [selected, listed]);
 
   const items = virtual.current.getVirtualItems();
   const last = items.at(-1);

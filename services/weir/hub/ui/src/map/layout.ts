@@ -3,6 +3,8 @@
  * the map is calm while it is live; the same calls give the same map. Pure.
  */
 
+import { giveWay } from "./giveway";
+
 export const BOX = { width: 184, height: 40 };
 const ROW = BOX.height + 14;
 const TALLEST_ROW = BOX.height + 70;
@@ -59,6 +61,7 @@ function afresh(nodes: readonly string[], calls: readonly Call[]): Places {
     x += BOX.width + gap;
   }
   settle(places, to, from, row);
+  giveWay(places, calls, BOX, ROW);
   return places;
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { failing, lines, path, rate, shortened, state, width, writings, written } from "./edges";
 import { asMermaid, asSvg } from "./export";
+import { beneath } from "./giveway";
 import { arranged, BOX, type Call, extent, type Places, towards } from "./layout";
 import { fitted, inSight, revealing, zoomed } from "./pan";
 import type { MapNode } from "./types";
@@ -31,6 +32,17 @@ test("callers stand left of whom they call, and boxes never overlap", () => {
   const x = (id: string) => places.get(id)!.x;
   expect([x("web") < x("cart"), x("web") < x("pay"), x("pay") < x("bank"), x("cart") < x("stock")]).toEqual([true, true, true, true]);
   expect(overlaps(places)).toEqual([]);
+});
+
+test("no line runs beneath a box where there is room", () => {
+  const demo: Call[] = [
+    ["visitors", "frontend"], ["visitors", "dns"], ["frontend", "catalog"], ["frontend", "checkout"], ["frontend", "dns"],
+    ["checkout", "catalog"], ["checkout", "dns"], ["checkout", "payments"], ["catalog", "dns"],
+  ];
+  for (const calls of [demo, shop, [["a", "b"], ["b", "c"], ["a", "c"]] satisfies Call[]]) {
+    const places = arranged([...new Set(calls.flat())], calls);
+    expect([beneath(places, calls, BOX), overlaps(places)]).toEqual([0, []]);
+  }
 });
 
 test("the same calls in whatever order give the same map", () => {
@@ -137,5 +149,5 @@ test("all of a map is fitted into the window, and what one points at stays under
   const far = { x: 5000, y: 0, width: 10, height: 10 };
   expect(inSight(revealing(sight, far, window), far, window)).toBe(true);
   expect(revealing(sight, box, window)).toBe(sight);
-  expect(fitted(box, { width: 300, height: 500 }).scale).toBe(0.45);
+  expect(fitted(box, { width: 300, height: 500 }).scale).toBe(0.7);
 });

@@ -16,7 +16,7 @@ export interface Box {
 const [SMALLEST, LARGEST] = [0.1, 3];
 const MARGIN = 28;
 /** Smaller than this nothing can be read: a small window shows a part. */
-const READABLE = 0.45;
+const READABLE = 0.7;
 const NARROW = 600;
 
 /** All of a box in the middle of a window, no larger than life. */

@@ -1,7 +1,6 @@
 import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { dropped, get, told } from "../api";
+import { beginOf, dropped, get, told } from "../api";
 import { inert } from "../format";
-import type { Page } from "../types";
 import { LABELS, type Label, lines as linesOf } from "./edges";
 import { asMermaid, asSvg } from "./export";
 import { Graph } from "./graph";
@@ -84,12 +83,6 @@ export default function MapView({ filter, since, until, onFilter }: Props) {
 /** Rates are over the time of which something is kept: a weir that has run for a minute knows a minute. 0: no rates. */
 function secondsOf({ since_ns = 0, until_ns = 0 }: Partial<ServiceMap> = {}, begin: number): number {
   return since_ns && until_ns ? Math.max((until_ns - Math.max(since_ns, begin)) / 1e9, 1) : 0;
-}
-
-/** When what is kept of a time begins, in ns. */
-async function beginOf(since: string, until: string, signal: AbortSignal): Promise<number> {
-  const { entries } = await get<Page>("entries", { since, ...(until && { until }), order: "oldest", limit: "1", detail: "summary", hidden: "true" }, signal);
-  return entries[0]?.timestamp ?? 0;
 }
 
 /** The map as it is now, asked for again while one looks; `onEmpty` is told when its first answer is empty. */

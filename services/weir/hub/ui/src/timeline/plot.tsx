@@ -28,6 +28,8 @@ export function Plot({ width, window, bars, lost, chosen, cursor }: Props) {
   const slowest = bars.reduce((top, one) => Math.max(top, one.p99), 0);
   const up = (value: number) => (most ? (value / most) * rate : 0);
   const span = bucket * 1000;
+  const marks = ticks(window, Math.max(2, Math.floor(inner / 110)));
+  const fine = marks.some((one) => one % 60_000);
   const wide = (at: number) => Math.max(1, x(at + span) - x(at) - (inner / ((to - from) / span) > 4 ? 1 : 0));
   return (
     <svg width={width} height={height} role="presentation">
@@ -63,9 +65,9 @@ export function Plot({ width, window, bars, lost, chosen, cursor }: Props) {
           {short(slowest)}
         </text>
       )}
-      {ticks(window, Math.max(2, Math.floor(inner / 110))).map((one) => (
+      {marks.map((one) => (
         <text key={one} class="label" x={x(one)} y={height - 2} text-anchor={x(one) > width - 60 ? "end" : x(one) < left + 24 ? "start" : "middle"}>
-          {(to - from > 86_400_000 ? DAY : to - from < 300_000 ? CLOCK_S : CLOCK).format(one)}
+          {(to - from > 86_400_000 ? DAY : fine ? CLOCK_S : CLOCK).format(one)}
         </text>
       ))}
       {chosen && <rect class="chosen" x={x(chosen.from)} width={Math.max(1, x(chosen.to) - x(chosen.from))} y={0} height={height - 12} />}

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { LossLog, lostWithin } from "./losses";
-import { around, barsOf, bounds, bucketOf, merged, momentOf, ticks, timeOf, wider, windowOf } from "./window";
+import { around, barsOf, bounds, bucketOf, merged, momentOf, ticks, timeOf, usualOf, wider, windowOf } from "./window";
 import type { Statistics } from "../types";
 
 const NOW = Date.parse("2026-03-01T12:00:00Z");
@@ -15,6 +15,12 @@ describe("the window", () => {
     expect(windowOf({ since: "", until: "5m" }, NOW)).toMatchObject({ to: NOW - 300_000, moving: false });
     const chosen = { since: "2026-03-01T11:00:00Z", until: String((NOW - 3_540_000) * 1e6) };
     expect(windowOf(chosen, NOW)).toMatchObject({ from: NOW - 3_600_000, to: NOW - 3_540_000, bucket: 1, moving: false });
+  });
+  it("is shorter while less is kept, in steps", () => {
+    const spans = [1, 110, 130, 290, 310, 3600].map((age) => usualOf(NOW, NOW - age * 1000) / 60_000);
+    expect([...spans, usualOf(NOW) / 60_000]).toEqual([2, 2, 5, 5, 15, 15, 15]);
+    expect(windowOf({ since: "", until: "" }, NOW, NOW - 1000, 120_000)).toEqual({ from: NOW - 120_000, to: NOW, bucket: 1, moving: true });
+    expect(windowOf({ since: "", until: "5m" }, NOW, undefined, 120_000)).toMatchObject({ from: NOW - 1_200_000 });
   });
   it("goes to where the entries are, if they are of long ago", () => {
     const old = NOW - 86_400_000;

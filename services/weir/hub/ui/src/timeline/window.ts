@@ -17,6 +17,7 @@ export interface Window extends Span {
 
 const MINUTE = 60_000;
 export const USUAL = 15 * MINUTE;
+const SHORTER = [2 * MINUTE, 5 * MINUTE];
 const BARS = 120;
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400];
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: MINUTE, h: 60 * MINUTE, d: 1440 * MINUTE };
@@ -30,13 +31,16 @@ export function timeOf(text: string, now: number): number | undefined {
   return Number.isNaN(time) ? undefined : time;
 }
 
+/** How far back one looks unless asked otherwise: not much farther than to the `begin` of what is kept. */
+export const usualOf = (now: number, begin?: number) => (begin === undefined ? USUAL : (SHORTER.find((span) => now - begin <= span) ?? USUAL));
+
 /** What the time line shows; `newest`: time of the newest entry that is listed, which may be of long ago. */
-export function windowOf(asked: Pick<Asked, "since" | "until">, now: number, newest?: number): Window {
+export function windowOf(asked: Pick<Asked, "since" | "until">, now: number, newest?: number, usual = USUAL): Window {
   const until = timeOf(asked.until, now);
   const since = timeOf(asked.since, now);
   const old = newest !== undefined && newest < now - USUAL;
   const to = until ?? (old && since === undefined ? newest + MINUTE : now);
-  const from = Math.min(since ?? to - USUAL, to - 1000);
+  const from = Math.min(since ?? to - (until === undefined && !old ? usual : USUAL), to - 1000);
   return { from, to, bucket: bucketOf(to - from), moving: until === undefined && !(old && since === undefined) };
 }
 
