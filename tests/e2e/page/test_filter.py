@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -141,4 +143,5 @@ async def test_what_was_used_here_is_proposed_again(rig: Rig, browser: Browser) 
         await page.get_by_label("Filter", exact=True).click()
         await page.get_by_role("option", name="elapsed_time > 77").click()
         await expect(page.get_by_label("Filter", exact=True)).to_have_value("elapsed_time > 77")
-        assert "elapsed_time" in page.url
+        # Written at once, in force when the hub has checked it.
+        await page.wait_for_url(re.compile("elapsed_time"))

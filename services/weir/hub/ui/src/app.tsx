@@ -67,7 +67,10 @@ export function App() {
     view: (at) => go({ view: VIEWS[at]! }),
   });
 
-  const shown = protocolsIn(place.filter, protocols.flags);
+  // Columns change with the rows, not before them.
+  const listed = useRef(place.filter);
+  if (feed.loaded) listed.current = feed.asked.filter;
+  const shown = protocolsIn(listed.current, protocols.flags);
   const columns = useMemo(() => columnsOf(shown.length === 1 ? shown[0] : undefined, fields), [shown.join(), fields]);
   const selected = place.view === "list" ? place.id : "";
   return (
