@@ -20,14 +20,12 @@ from weir.testing.browsing import CHROMIUM, FLAGS, ROW
 
 DOCS = Path(__file__).parents[3] / "docs"
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 560}}
-HIGH: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
+HIGHER: dict[str, Any] = {"viewport": {"width": 1280, "height": 640}}
+HIGH: dict[str, Any] = {"viewport": {"width": 1280, "height": 820}}
 DARK: dict[str, Any] = WIDE | {"color_scheme": "dark"}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 720}}
+SLOWEST_FAILURES = "&filter=failed%20%26%26%20http&order=slowest"
 WRONG = "http && status_cod >= 500"
-FAILED = """async () => {
-    const asked = new URLSearchParams({ filter: 'failed && method == "POST" && status_code == 503', limit: "1" });
-    return (await (await fetch(`api/v1/entries?${asked}`)).json()).entries[0].id;
-}"""
 WATCHED_S = 60
 """So long the demo application runs before it is looked at: less shows little on the time line."""
 SETTLED_MS = 2500
@@ -42,10 +40,9 @@ async def listed(page: Page) -> None:
 
 async def opened(page: Page) -> None:
     """A call that failed, with its bodies."""
-    await listed(page)
-    await page.goto(f"{page.url}&id={await page.evaluate(FAILED)}")
+    await page.locator(f"{ROW}.failed", has_text="POST").first.click()
     await page.locator(".detail .sides").first.wait_for()
-    await listed(page)
+    await settled(page)
 
 
 async def settled(page: Page) -> None:
@@ -66,13 +63,13 @@ async def refused(page: Page) -> None:
 
 
 PICTURES: dict[str, tuple[str, dict[str, Any], Callable[[Page], Awaitable[None]]]] = {
-    "page": ("&since=5m", WIDE, opened),
-    "page-list": ("&since=5m", WIDE, listed),
-    "page-map": ("&view=map&since=5m", WIDE, mapped),
+    "page": (SLOWEST_FAILURES, HIGHER, opened),
+    "page-list": ("", WIDE, listed),
+    "page-map": ("&view=map", WIDE, mapped),
     "page-state": ("&view=state", HIGH, settled),
-    "page-filter": ("&since=5m", WIDE, refused),
-    "page-dark": ("&since=5m&filter=http", DARK, listed),
-    "page-phone": ("&since=5m", PHONE, listed),
+    "page-filter": ("", WIDE, refused),
+    "page-dark": ("&filter=http", DARK, listed),
+    "page-phone": ("", PHONE, listed),
 }
 
 
