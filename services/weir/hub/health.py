@@ -115,19 +115,21 @@ def health(
     trouble: Iterable[str] = (),
     node_ceiling: float = NODE_CEILING,
 ) -> Health:
-    """The whole picture; `trouble` is what this hub itself finds wrong."""
+    """The whole picture; `trouble` is what this hub itself finds wrong: as long as there is any, nobody can say
+    whether the others are well."""
+    trouble = list(trouble)
     beats = sorted(heartbeats, key=lambda beat: beat.process)
     processes = [_process(beat, now_ns) for beat in beats]
     alive = [beat for beat, one in zip(beats, processes, strict=True) if one.state == "up"]
     losses = [loss for one in processes for loss in _losses(one)]
     leaked = leaks(alive)
     nodes = node_rates(alive, node_ceiling)
-    says = [*trouble, *(leak.says for leak in leaked), *_says(processes), *_above(nodes)]
+    says = [*trouble, *(leak.says for leak in leaked), *_says(processes, heard=not trouble), *_above(nodes)]
     gone = len(alive) < len(processes)
     verdict: Verdict = "degraded" if says or gone or any(loss.per_s for loss in losses) else "ok"
     if not alive:
         verdict = "down"
-        says = [*says, "no process of weir reports; is anything running on this bus and instance?"]
+        says = says if trouble else [*says, "no process of weir reports; is anything running on this bus and instance?"]
     return Health(
         verdict=verdict, says=says, target=target_of(control, targeted), losses=losses, leaks=leaked, nodes=nodes,
         archive=archive, followers=followers, processes=processes, now_ns=now_ns,
@@ -200,11 +202,13 @@ def _losses(process: Process) -> list[Loss]:
     return made
 
 
-def _says(processes: list[Process]) -> list[str]:
+def _says(processes: list[Process], *, heard: bool) -> list[str]:
+    """`heard`: this hub would hear of those that report."""
     says = []
     for one in processes:
         if one.state == "gone":
-            says.append(f"{one.process} has not reported for {one.age_s:,.0f} s")
+            if heard:
+                says.append(f"{one.process} has not reported for {one.age_s:,.0f} s")
             continue
         says += [f"{one.process}: {note}" for note in one.notes if not is_leak(note)]
         behind = sum(one.lag.values())

@@ -39,6 +39,12 @@ def test_one_process_is_gone() -> None:
     assert [one.state for one in found.processes] == ["up", "gone"]
 
 
+def test_a_hub_that_hears_nobody_blames_its_bus_alone() -> None:
+    found = health([beat(sent_ns=NOW - 60 * SECOND)], None, NOW, trouble=["the bus is away: refused"])
+    assert found.verdict == "down"
+    assert found.says == ["the bus is away: refused"]
+
+
 def test_losses_are_told_and_those_of_now_count_against_it() -> None:
     past = health([beat(lost={"capture.ring": 5000})], None, NOW)
     assert past.verdict == "ok"
