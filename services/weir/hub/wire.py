@@ -22,6 +22,7 @@ MAX_MESSAGE = 16 << 10
 HEARTBEAT_S = 20.0
 SEND_S = 30.0
 """A reader that takes nothing for so long is gone."""
+_FRAMES = {"json": WSMsgType.TEXT, "msgpack": WSMsgType.BINARY}
 
 
 async def serve_tail(
@@ -109,10 +110,8 @@ class _Session:
 
     async def _send(self, data: bytes) -> None:
         async with asyncio.timeout(SEND_S):
-            if self._tail.form == "msgpack":
-                await self._socket.send_bytes(data)
-            else:
-                await self._socket.send_str(data.decode())
+            # As a frame: JSON is UTF-8 already, and would be decoded to be encoded again.
+            await self._socket.send_frame(data, _FRAMES[self._tail.form])
 
     async def _send_text(self, message: dict[str, Any]) -> None:
         await self._send(self._tail.encode(message))
