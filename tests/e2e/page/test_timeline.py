@@ -139,3 +139,10 @@ async def test_entries_of_long_ago_are_where_the_time_line_is(rig: Rig, browser:
     async with looking(browser, rig.signed) as page:
         await page.locator(".timeline .errors").wait_for(state="attached")
         await expect(page.locator(".state")).to_have_text("live")
+
+
+async def test_what_has_just_begun_is_not_a_line_at_the_edge(rig: Rig, browser: Browser) -> None:
+    """Bars of a second, where those of a quarter of an hour are of ten."""
+    await rig.stored(*(ago(n, n) for n in range(30)))
+    async with looking(browser, rig.signed) as page:
+        await expect(page.locator(".timeline .calls").nth(24)).to_be_attached()

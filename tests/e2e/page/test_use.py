@@ -119,7 +119,7 @@ async def test_losses_and_notes_are_told(rig: Rig, browser: Browser) -> None:
         await expect(page.locator(".banners")).to_contain_text("node-1 lost 3 (decode.memory), none now")
         await expect(page.locator(".banners")).to_contain_text("a RECORDING of the demo application")
         await expect(page.locator("details")).to_have_text(re.compile("2 losses before, none now"))
-        await page.get_by_role("button", name="State", exact=True).click()
+        await page.get_by_role("button", name="State").first.click()
         state = page.get_by_role("region", name="State of weir")
         await expect(state).to_contain_text("a RECORDING of the demo application")
         await expect(state.get_by_role("region", name="Losses")).to_contain_text("40 a second now")
