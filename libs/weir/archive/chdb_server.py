@@ -15,10 +15,10 @@ import importlib
 import os
 import re
 from base64 import b64decode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from aiohttp import web
@@ -33,12 +33,17 @@ MARK_CACHE_BYTES = 64 << 20
 LONGEST_S = 60
 """A question that takes longer is given up, whether or not somebody still waits for it."""
 READERS = 3
-"""Questions that are answered at once; inserts have a connection of their own."""
+"""Questions that are answered at once; inserts have connections of their own."""
+WRITERS = 2
+"""Inserts at once: rows of one are packed, in Python, while those of the other are sorted and compressed."""
 
 INSTALL = "pip install 'weir[embedded]' (about 180 MB to download, 550 MB on disk)"
 
 _DATA = re.compile(rb"\s*(INSERT\s+INTO\s+[^\n]{1,8192}?)\bFORMAT\s+(MsgPack|Native)\s*?\n", re.IGNORECASE)
 _CODE = re.compile(r"Code:\s*(\d+)")
+
+
+T = TypeVar("T")
 
 
 class Failure(Exception):
@@ -52,41 +57,41 @@ class Failure(Exception):
 
 
 class Engine:
-    """chdb's connections to one folder: one for inserts, some for questions, each used by one thread at a time."""
+    """chdb's connections to one folder: some for inserts, some for questions, each used by one thread at a time."""
 
     def __init__(self, folder: Path, memory_bytes: int = MEMORY_BYTES) -> None:
         chdb = load_chdb()
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         options = {"max_server_memory_usage": memory_bytes, "mark_cache_size": MARK_CACHE_BYTES}
         try:
-            make = [chdb.connect(f"{folder}?{urlencode(options)}") for _ in range(READERS + 1)]
-            for connection in make[1:]:
+            make = [chdb.connect(f"{folder}?{urlencode(options)}") for _ in range(WRITERS + READERS)]
+            for connection in make[WRITERS:]:
                 connection.query(f"SET max_execution_time = {LONGEST_S}")
         except Exception as error:
             raise ArchiveError(
                 f"the embedded archive in {folder} cannot be opened: {str(error).splitlines()[0]}",
                 hint="only one process may use it: is another weir running on this folder?",
             ) from error
-        self._writer = make[0]
+        self._writers: asyncio.Queue[Any] = asyncio.Queue()
         self._readers: asyncio.Queue[Any] = asyncio.Queue()
-        for connection in make[1:]:
-            self._readers.put_nowait(connection)
+        for number, connection in enumerate(make):
+            (self._writers if number < WRITERS else self._readers).put_nowait(connection)
         self._all = make
-        self._writing = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(READERS + 1, thread_name_prefix="chdb")
+        self._threads = ThreadPoolExecutor(WRITERS + READERS, thread_name_prefix="chdb")
 
     async def ask(self, sql: str, parameters: dict[str, str]) -> bytes:
-        connection = await self._readers.get()
-        work = asyncio.get_running_loop().run_in_executor(self._threads, _query, connection, sql, parameters)
-        # A connection goes back when its query is over, whether or not somebody still waits for the answer.
-        work.add_done_callback(lambda done: self._readers.put_nowait(connection))
-        return await asyncio.shield(work)
+        return await self._run(self._readers, lambda connection: _query(connection, sql, parameters))
 
     async def insert(self, statement: str, form: str, blocks: Iterable[bytes]) -> None:
         """`blocks` are asked for in a thread."""
-        async with self._writing:
-            loop = asyncio.get_running_loop()
-            await asyncio.shield(loop.run_in_executor(self._threads, _insert, self._writer, statement, form, blocks))
+        await self._run(self._writers, lambda connection: _insert(connection, statement, form, blocks))
+
+    async def _run(self, connections: asyncio.Queue[Any], work: Callable[[Any], T]) -> T:
+        connection = await connections.get()
+        running = asyncio.get_running_loop().run_in_executor(self._threads, work, connection)
+        # A connection goes back when its work is over, whether or not somebody still waits for that.
+        running.add_done_callback(lambda done: connections.put_nowait(connection))
+        return await asyncio.shield(running)
 
     async def close(self) -> None:
         """Wait for what is running and let go of the folder."""
@@ -120,7 +125,7 @@ ORDER BY last_error_time DESC LIMIT 1"""
 
 def _insert(connection: Any, statement: str, form: str, blocks: Iterable[bytes]) -> None:
     """A streamed insert whose commit fails (a full disk) ends in chdb without an exception, as if its rows had been
-    written; only the engine's own counter tells."""
+    written; only the engine's own counter tells, of all inserts: one beside that which failed is made again, too."""
     before = _query(connection, FAILED, {})
     try:
         with connection.send_insert(f"{statement} SETTINGS {SETTINGS}", form) as insert:
