@@ -16,9 +16,9 @@ they come changes nothing. Bytes in order go to `conversation`.
     decode.tallies                      totals from the kernel's table
     decode.leaked                       conversations without a targeted end
     decode.reorder_overflow{of}         times that more waited than a stream or a shard may hold
-    lost.gap_bytes                      bytes that were declared lost
-    lost.flow_evicted                   conversations that were let go because there were too many
-    lost.state_unreadable               restored conversations whose dissector's state could not be read
+    lost.decode.gap_bytes               bytes that were declared lost
+    lost.decode.flow_evicted            conversations that were let go because there were too many
+    lost.decode.state_unreadable        restored conversations whose dissector's state could not be read
 """
 
 from __future__ import annotations
@@ -378,7 +378,7 @@ class Decoder:
     def _evict(self, number: int) -> None:
         """Several at once, so that looking for them is rare."""
         for flow in heapq.nsmallest(number, self.flows.values(), key=lambda f: max(f.last, f.touched)):
-            self.counts.lose("flow_evicted")
+            self.counts.lose("decode.flow_evicted")
             self._close(flow, "evicted", remember=bool(flow.ending))
 
     def _close(self, flow: Flow, how: str, *, remember: bool = True) -> None:

@@ -100,7 +100,7 @@ def _flow(decoder: Decoder, saved: SavedFlow) -> Flow:
                 raise msgspec.ValidationError("switched off")
             flow.state = msgspec.msgpack.decode(saved.state, type=dissector.State)
         except msgspec.MsgspecError as error:
-            decoder.counts.lose("state_unreadable")
+            decoder.counts.lose("decode.state_unreadable")
             decoder.talk.give_up(flow, f"state of {flow.dissector} not restored: {error}")
     return flow
 

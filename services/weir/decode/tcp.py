@@ -195,7 +195,7 @@ class Tcp:
             if isinstance(piece, Chunk):
                 self._talk.data(flow, end, piece.data, piece.timestamp, piece.offset)
             else:
-                self._counts.lose("gap_bytes", piece.length)
+                self._counts.lose("decode.gap_bytes", piece.length)
                 self._talk.gap(flow, end, piece.offset, piece.length, piece.timestamp)
 
     def _note_ends(self, flow: Flow) -> None:

@@ -32,7 +32,7 @@ def accounted(reading: Reading) -> None:
     assert counts["filter.segments"] + sum(dropped.values()) == counts["filter.packets"]
     assert counts["decode.segments"] == counts["filter.segments"]
     assert counts["decode.entries"] == len(reading.entries)
-    assert not [name for name in counts if name.startswith(("decode.dissector_failed", "lost.state"))]
+    assert not [name for name in counts if name.startswith(("decode.dissector_failed", "lost.decode.state"))]
 
 
 def sane(reading: Reading) -> None:
@@ -79,5 +79,5 @@ def test_tight_ceilings_cost_entries_and_never_packets() -> None:
         except SourceError:
             continue
         accounted(reading)
-        lost += reading.counts["lost.flow_evicted"]
+        lost += reading.counts["lost.decode.flow_evicted"]
     assert lost

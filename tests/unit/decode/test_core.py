@@ -86,7 +86,7 @@ def test_a_lost_segment_is_a_gap_after_the_window_and_only_then():
     run.feed(*lost, *c.close())
     run.end()
     assert run.flows[0]["lost_bytes"] == len(b"TOY 2 lost ")
-    assert run.decoder.counts["lost.gap_bytes"] == len(b"TOY 2 lost ")
+    assert run.decoder.counts["lost.decode.gap_bytes"] == len(b"TOY 2 lost ")
 
 
 @pytest.mark.parametrize("ticks", [False, True])

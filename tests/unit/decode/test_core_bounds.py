@@ -17,7 +17,7 @@ def test_the_flow_that_was_silent_for_longest_is_evicted():
         run.feed(*c.open(), *c.send(C, ASK))
     assert [(f["conn_end"], f["src"]["port"]) for f in run.flows] == [("evicted", 41000)]
     assert len(run.decoder.flows) == 16
-    assert run.decoder.counts["lost.flow_evicted"] == 1
+    assert run.decoder.counts["lost.decode.flow_evicted"] == 1
 
 
 def lossy(run, flow, size):
@@ -33,11 +33,11 @@ def test_what_waits_is_bounded_for_a_stream():
     run = Run(DecodeSettings(stream_buffer_bytes=8192))
     lossy(run, directed(), 6000)
     assert 0 < run.decoder.tcp.waiting <= 8192
-    assert "lost.gap_bytes" not in run.decoder.counts
+    assert "lost.decode.gap_bytes" not in run.decoder.counts
     lossy(run, directed(sport=40001), 20_000)
     assert run.decoder.tcp.waiting <= 8192
     assert run.decoder.counts["decode.reorder_overflow{stream}"] == 1
-    assert run.decoder.counts["lost.gap_bytes"] == 4
+    assert run.decoder.counts["lost.decode.gap_bytes"] == 4
 
 
 def test_what_waits_is_bounded_for_a_shard_and_the_oldest_goes_first():
@@ -45,7 +45,7 @@ def test_what_waits_is_bounded_for_a_shard_and_the_oldest_goes_first():
     for n in range(30):
         lossy(run, directed(sport=41000 + n), 5000)
         assert run.decoder.tcp.waiting <= 65536
-    assert run.decoder.counts["decode.reorder_overflow{shard}"] == run.decoder.counts["lost.gap_bytes"] / 4 > 0
+    assert run.decoder.counts["decode.reorder_overflow{shard}"] == run.decoder.counts["lost.decode.gap_bytes"] / 4 > 0
     waits = [f.low.waits + f.high.waits > 0 for f in run.decoder.flows.values()]
     assert waits == sorted(waits)
     run.end()

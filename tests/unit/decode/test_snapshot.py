@@ -64,7 +64,7 @@ def test_a_dissector_that_is_gone_costs_its_flows_only():
     second.feed(rest)
     (flow,) = second.feed(block(offset=3, end=True))
     assert flow["undecoded"].startswith("state of toy not restored")
-    assert second.counts["lost.state_unreadable"] == 1
+    assert second.counts["lost.decode.state_unreadable"] == 1
 
 
 def test_chunks_come_together_again():

@@ -35,6 +35,7 @@ const REASONS: Record<string, Reason> = {
   "capture.flow_table": { says: "totals of flows that the kernel forgot: more flows at once than capture.flow_entries" },
   "capture.tallies": { says: "totals of flows that could not be read from the kernel" },
   "capture.recorder": { says: "packets that the recorder could not write" },
+  "capture.seconds_away": { says: "seconds in which nobody captured: the node or its capture was cut down" },
   "filter.fragments": { says: "fragments of packets whose rest did not come" },
   "filter.hold_full": { says: "packets of pods that were not known yet: too many waited at once" },
   "filter.hold_late": { says: "packets of pods that did not become known in time" },
