@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ def test_stretches_follow_one_another_and_leave_nothing_out(
     in_time = ranges(asked if order == "oldest" else asked[::-1])
     assert in_time[0][0] == query.since_ns
     assert in_time[-1][1] == query.until_ns
-    for (_, until), (since, _) in zip(in_time, in_time[1:], strict=False):
+    for (_, until), (since, _) in itertools.pairwise(in_time):
         assert until == since > 0  # an end at 0 would be none
 
 
