@@ -40,6 +40,8 @@ SLACK = 16
 """Candidates beyond a page's size, for copies among them."""
 NEAR_NS = 3600 * 10**9
 """Candidates closer together than this are looked for in their time range."""
+FEW = 100_000
+"""Copies of so many entries are looked for among themselves, and not among all of their time."""
 PARTS = "system.parts WHERE active AND database = {database:String} AND table = 'entries'"
 
 T = TypeVar("T")
@@ -140,11 +142,16 @@ class ClickHouseArchive:
         return [_statistics(row, len(keys)) for row in rows]
 
     async def count(self, query: Query) -> int:
-        rows = await self._ask(questions.count(self._table, query, []))
-        if rows[0][0]:
-            # Copies only make it fewer: of nothing there are none.
-            rows = await self._ask(questions.count(self._table, query, await self._copies(query)))
-        return int(rows[0][0])
+        [[found]] = await self._ask(questions.count(self._table, query, []))
+        if not found:
+            return 0
+        if found <= FEW:
+            known = [row[0] for row in await self._ask(questions.copies_of(self._table, query))]
+        else:
+            known = await self._copies(query)
+        if known:
+            [[found]] = await self._ask(questions.count(self._table, query, known))
+        return int(found)
 
     async def _copies(self, query: Query) -> list[int]:
         """Who asks for the same time range at the same time waits for the same answer."""

@@ -117,6 +117,14 @@ def copies(table: str, query: Query) -> Question:
     return Question(f"{_copies(table, where.sql)} LIMIT {MAX_COPIES + 1}", where.parameters)
 
 
+def copies_of(table: str, query: Query) -> Question:
+    """The same for the entries that match alone: the quicker, the fewer they are."""
+    near, asked = condition(_near(query)), condition(query)
+    where = f"{near.sql.replace('{', '{near_')} AND {HASH} IN (SELECT {HASH} FROM {table} WHERE {asked.sql})"
+    bound = asked.parameters | {f"near_{name}": value for name, value in near.parameters.items()}
+    return Question(f"{_copies(table, where)} LIMIT {MAX_COPIES + 1}", bound)
+
+
 def count(table: str, query: Query, known: Sequence[int]) -> Question:
     """Entries that match; `known` is the answer to `copies`."""
     rows, parameters = _matching(table, query, known)
