@@ -20,7 +20,7 @@ from weir.testing.browsing import CHROMIUM, FLAGS, ROW
 
 DOCS = Path(__file__).parents[3] / "docs"
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 560}}
-HIGHER: dict[str, Any] = {"viewport": {"width": 1280, "height": 640}}
+HIGHER: dict[str, Any] = {"viewport": {"width": 1280, "height": 600}}
 HIGH: dict[str, Any] = {"viewport": {"width": 1280, "height": 820}}
 DARK: dict[str, Any] = WIDE | {"color_scheme": "dark"}
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 720}}

@@ -241,7 +241,7 @@ function Row({ entry, at, top, columns, selected, onSelect }: RowProps) {
         {inert(entry.protocol)}
       </span>
       <span class="summary" role="presentation" title={line}>
-        {columns.length ? columns.map((one) => <Cell key={one.name} name={one.name} text={inert(cell(entry, one.name))} />) : <Line entry={entry} line={line} />}
+        {columns.length ? columns.map((one) => <Cell key={one.name} column={one} text={inert(cell(entry, one.name))} />) : <Line entry={entry} line={line} />}
       </span>
       <span role="gridcell" class="number latency">
         {duration(entry.elapsed_time)}
@@ -278,8 +278,8 @@ function Line({ entry, line }: { entry: Entry; line: string }) {
   );
 }
 
-const Cell = ({ name, text }: { name: string; text: string }) => (
-  <span role="gridcell" class={/status|code/.test(name) ? "status" : ""} title={text}>
+const Cell = ({ column: { name, share }, text }: { column: Column; text: string }) => (
+  <span role="gridcell" class={/status|code/.test(name) ? "status" : share > 1 ? "path" : ""} title={text}>
     {text}
   </span>
 );
