@@ -34,6 +34,9 @@ LONGEST_S = 60
 """A question that takes longer is given up, whether or not somebody still waits for it."""
 READERS = 3
 """Questions that are answered at once; inserts have connections of their own."""
+KNOWS_THREADS = "SELECT count() FROM system.settings WHERE name = 'max_threads_min_free_memory_per_thread'"
+ALL_THREADS = "SET max_threads_min_free_memory_per_thread = 0"
+"""Under a limit of memory newer engines give a question one thread only, and it takes twice as long."""
 WRITERS = 2
 """Inserts at once: rows of one are packed, in Python, while those of the other are sorted and compressed."""
 
@@ -67,6 +70,8 @@ class Engine:
             make = [chdb.connect(f"{folder}?{urlencode(options)}") for _ in range(WRITERS + READERS)]
             for connection in make[WRITERS:]:
                 connection.query(f"SET max_execution_time = {LONGEST_S}")
+                if connection.query(KNOWS_THREADS, "TabSeparated").bytes().strip() == b"1":
+                    connection.query(ALL_THREADS)
         except Exception as error:
             raise ArchiveError(
                 f"the embedded archive in {folder} cannot be opened: {str(error).splitlines()[0]}",
