@@ -200,13 +200,13 @@ def capture(run: Run) -> Iterator[Figure]:
 
 async def _read_ring(interface: str, seconds: float) -> dict[str, float]:
     """What `capture` does for packets, but for the bus."""
+    from weir.bus.memory import MemoryBus
     from weir.capture.settings import CaptureSettings
     from weir.capture.sources.af_packet import AfPacketSource
-    from weir.cli.offline import NoBus
     from weir.model.control import Control
     from weir.runtime.service import Context
 
-    context = Context(bus=NoBus())  # type: ignore[arg-type]
+    context = Context(bus=MemoryBus())
     source = AfPacketSource(CaptureSettings(interfaces=(interface,), ceiling_bytes_s=0), context)
     source.follow(Control(generation=1, outline=False, targets=["all"]))
     loop = asyncio.get_running_loop()
