@@ -47,19 +47,20 @@ def parse_target(text: str) -> Target:
         return Target(everything=True)
     if word.lower().startswith("port:"):
         return Target(port=_port(word[5:], text))
-    network = _network(word)
+    network = network_of(word)
     if network is not None:
         return Target(network=network)
     host, colon, port = word.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
-    network = _network(host[1:-1] if bracketed else host)
+    network = network_of(host[1:-1] if bracketed else host)
     if not colon or network is None or bracketed != (":" in host) or "/" in host:
         raise SettingsError(f"not a target: {text!r}", hint=HINT)
     return Target(network=network, port=_port(port, text))
 
 
-def _network(text: str) -> Network | None:
-    """Host bits beyond the prefix are dropped; an IPv4-mapped address is the IPv4 address that it stands for."""
+def network_of(text: str) -> Network | None:
+    """Of an address or network in words, None if it is neither. Host bits beyond the prefix are dropped; an IPv4-mapped
+    address is the IPv4 address that it stands for."""
     if "%" in text:
         return None
     try:

@@ -16,7 +16,7 @@ from weir.capture.bpf.layout import WORD, End, Mode, end_key, end_value, net_key
 from weir.directory.vantage import node_number
 from weir.errors import SettingsError
 from weir.model.control import OUTLINE, Control, EndpointRecord
-from weir.net.target import Network, Target, parse_target
+from weir.net.target import Network, Target, network_of, parse_target
 
 _STATIC = End.CHOSEN | End.EXCLUDED | End.OWN | End.UNSURE
 _WHOLE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
@@ -175,7 +175,7 @@ class Selection:
         self._revision = max(self._revision, record.revision)
         if record.until_ns:
             return
-        network = _network(record.address)
+        network = network_of(record.address)
         if network is None:
             return
         if network.prefixlen < network.max_prefixlen:
@@ -188,7 +188,7 @@ class Selection:
     def _forget(self, key: bytes) -> None:
         record = self._records.pop(key, None)
         self._networks.pop(key, None)
-        network = _network(record.address) if record is not None else None
+        network = network_of(record.address) if record is not None else None
         if record is None or network is None or network.prefixlen < network.max_prefixlen:
             return
         end = end_key(network.network_address.packed, record.port)
@@ -213,7 +213,7 @@ class Selection:
         static = dict(self._static_nets)
         known: dict[tuple[Network, int], EndpointRecord] = {}
         for record in sorted(self._networks.values(), key=lambda record: record.since_ns):
-            network = _network(record.address)
+            network = network_of(record.address)
             if network is not None:
                 known[network, record.port] = record
                 static.setdefault((network, record.port), End(0))
@@ -252,21 +252,6 @@ def _identity(record: EndpointRecord) -> tuple[End, int]:
     if record.captured and record.node:
         return flags | End.CAPTURED, node_number(record.node)
     return flags, 0
-
-
-def _network(text: str) -> Network | None:
-    """As `weir.directory` reads it: host bits are dropped, an IPv4-mapped address is what it stands for."""
-    if "%" in text:
-        return None
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return None
-    if network.version == 6 and network.prefixlen >= 96:
-        mapped = network.network_address.ipv4_mapped
-        if mapped is not None:
-            return ipaddress.ip_network((mapped, network.prefixlen - 96))
-    return network
 
 
 def _around(network: Network, lengths: Sequence[tuple[int, int]]) -> Iterator[Network]:
