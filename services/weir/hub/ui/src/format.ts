@@ -113,3 +113,9 @@ export function inert(text: string): string {
     return code === 0x7f ? "\u2421" : `\\u${code.toString(16).padStart(4, "0")}`;
   });
 }
+
+/** A rate, with about two digits. */
+export function perSecond(rate: number): string {
+  if (rate >= 10_000) return `${(rate / 1000).toFixed(0)}k/s`;
+  return rate >= 10 ? `${rate.toFixed(0)}/s` : `${rate.toFixed(rate < 1 ? 2 : 1)}/s`;
+}

@@ -1,7 +1,7 @@
 /** The lines of the map: where they run, how thick and in which state they are, what is written on them. Pure. */
 import { duration } from "../format";
-import { BOX, type Places } from "./layout";
-import type { MapEdge, MapNode } from "./types";
+import { BOX } from "./layout";
+import type { MapEdge, MapNode, Places } from "./types";
 
 export const LABELS = ["none", "calls", "p50", "p95", "p99"] as const;
 export type Label = (typeof LABELS)[number];

@@ -1,8 +1,8 @@
 /** The map as a file: SVG for documents, Mermaid for texts. Pure. */
 import { inert } from "../format";
 import { type Label, type Line, failing, named, path, rate, shortened, state, writings, written } from "./edges";
-import { BOX, extent, type Places } from "./layout";
-import type { MapNode, ServiceMap } from "./types";
+import { BOX, extent } from "./layout";
+import type { MapNode, Places, ServiceMap } from "./types";
 
 const MARGIN = 24;
 const INK = { fine: "#8795a1", touched: "#a15c00", failing: "#b3261e" };

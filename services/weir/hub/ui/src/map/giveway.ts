@@ -1,5 +1,5 @@
 /** Boxes give way to lines that would run beneath them. Pure. */
-import type { Call, Place, Places } from "./layout";
+import type { Call, Place, Places } from "./types";
 
 interface Size {
   width: number;

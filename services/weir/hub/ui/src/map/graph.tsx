@@ -2,8 +2,8 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { duration, inert, size } from "../format";
 import { type Label, type Line, failing, named, path, rate, shortened, state, writings } from "./edges";
 import { beneath } from "./export";
-import { BOX, extent, type Places, towards } from "./layout";
-import type { MapEdge, MapNode } from "./types";
+import { BOX, extent, towards } from "./layout";
+import type { MapEdge, MapNode, Places } from "./types";
 import { usePan } from "./usepan";
 
 /** Lines that are written on while nobody points at one: those with the most calls. */

@@ -4,6 +4,7 @@
  */
 
 import { giveWay } from "./giveway";
+import type { Call, Place, Places } from "./types";
 
 export const BOX = { width: 184, height: 40 };
 const ROW = BOX.height + 14;
@@ -14,14 +15,6 @@ const NARROW = 70;
 /** Of a map, wide to high: what screens are. */
 const ASPECT = 1.8;
 const SWEEPS = 8;
-
-export interface Place {
-  x: number;
-  y: number;
-}
-export type Places = ReadonlyMap<string, Place>;
-/** Who calls whom. */
-export type Call = readonly [string, string];
 
 /** Places of all nodes; `before` are those of the map that is seen now. */
 export function arranged(nodes: readonly string[], calls: readonly Call[], before: Places = new Map()): Places {

@@ -2,9 +2,9 @@ import { expect, test } from "vitest";
 import { failing, lines, path, rate, shortened, state, width, writings, written } from "./edges";
 import { asMermaid, asSvg } from "./export";
 import { beneath } from "./giveway";
-import { arranged, BOX, type Call, extent, type Places, towards } from "./layout";
+import { arranged, BOX, extent, towards } from "./layout";
 import { fitted, inSight, revealing, zoomed } from "./pan";
-import type { MapNode } from "./types";
+import type { Call, MapNode, Places } from "./types";
 
 const shop: Call[] = [["web", "cart"], ["web", "pay"], ["cart", "stock"], ["pay", "bank"], ["stock", "cart"], ["pay", "pay"]];
 const names = ["web", "cart", "pay", "stock", "bank"];

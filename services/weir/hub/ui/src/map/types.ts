@@ -39,3 +39,12 @@ export interface ServiceMap {
   edges: MapEdge[];
   left_out?: { nodes?: number; edges?: number };
 }
+
+/** Where a box is. */
+export interface Place {
+  x: number;
+  y: number;
+}
+export type Places = ReadonlyMap<string, Place>;
+/** Who calls whom. */
+export type Call = readonly [string, string];

@@ -4,9 +4,9 @@ import { inert } from "../format";
 import { LABELS, type Label, lines as linesOf } from "./edges";
 import { asMermaid, asSvg } from "./export";
 import { Graph } from "./graph";
-import { arranged, type Places } from "./layout";
+import { arranged } from "./layout";
 import { EdgeTable } from "./table";
-import { GROUPS, type Group, type MapEdge, type MapNode, type ServiceMap } from "./types";
+import { GROUPS, type Group, type MapEdge, type MapNode, type Places, type ServiceMap } from "./types";
 import "./map.css";
 
 const AGAIN_MS = 5_000;

@@ -1,6 +1,5 @@
-import { duration } from "../format";
+import { duration, perSecond } from "../format";
 import type { Lost } from "./losses";
-import { perSecond } from "./timeline";
 import { type Bar, type Span, type Window, ticks } from "./window";
 
 /** Pixels: rates grow up from a base line and errors down from it, latencies lie below, then times. */

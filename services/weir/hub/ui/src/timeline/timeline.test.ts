@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
+import { perSecond } from "../format";
 import { runs } from "./plot";
 import { named } from "./range";
-import { perSecond, told } from "./timeline";
+import { told } from "./timeline";
 import type { Bar } from "./window";
 
 const bar = (at: number, more: Partial<Bar> = {}): Bar => ({ at, rate: 10, errors: 0, p50: 1000, p95: 2000, p99: 3000, share: 1, ...more });

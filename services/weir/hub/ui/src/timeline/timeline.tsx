@@ -1,7 +1,7 @@
 import "./timeline.css";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { Feed } from "../feed";
-import { clock, duration } from "../format";
+import { clock, duration, perSecond } from "../format";
 import type { Place } from "../place";
 import { Plot, SIZE } from "./plot";
 import { type Lost, lostWithin } from "./losses";
@@ -137,9 +137,4 @@ export function told(at: number, bucket: number, bar: Bar | undefined, lost: str
   }
   if (lost) parts.push(`▼ ${lost}`);
   return parts.join(" · ");
-}
-
-export function perSecond(rate: number): string {
-  if (rate >= 10_000) return `${(rate / 1000).toFixed(0)}k/s`;
-  return rate >= 10 ? `${rate.toFixed(0)}/s` : `${rate.toFixed(rate < 1 ? 2 : 1)}/s`;
 }
