@@ -17,6 +17,7 @@ from weir.hub.health import Health, health
 from weir.hub.history import History
 from weir.hub.language import Language
 from weir.hub.live import Live
+from weir.hub.lost import LossLog
 from weir.hub.openapi import document
 from weir.hub.page import page_routes
 from weir.hub.replies import answer
@@ -56,6 +57,7 @@ class Hub:
             "following": Following(settings, context, self.live, self.wishes, shelf),
         }
         self._health = tables.health
+        self._losses = LossLog()
         self._openapi = msgspec.json.encode(document())
         self.metrics_text: Callable[[], bytes] = context.shared.get("metrics_text", lambda: b"")
 
@@ -75,8 +77,13 @@ class Hub:
         handler: Callable[[web.Request], Awaitable[web.StreamResponse]] = getattr(self.parts[part], method)
         return handler
 
+    def look(self) -> None:
+        """Notice what was lost since the last look."""
+        self._losses.take(beat for _, beat in self._health.items())
+
     def state(self) -> Health:
         """How the installation is."""
+        self.look()
         context = self.context
         trouble = context.bus.trouble()
         return health(
@@ -88,6 +95,7 @@ class Hub:
             archive=self.archive.describe(),
             followers=self.live.followers,
             trouble=[f"the bus is away: {trouble}"] if trouble else [],
+            lost=self._losses.marks(),
         )
 
     async def health(self, request: web.Request) -> web.Response:

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 from weir.hub.leaks import Leak, is_leak, leaks
+from weir.hub.lost import Lost
 from weir.hub.nodes import NodeRate, node_rates
 from weir.model.control import Control
 from weir.model.health import Heartbeat
@@ -93,6 +94,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """One sentence for each thing that a person should know."""
     target: Target
     losses: list[Loss]
+    lost: list[Lost] = []
+    """When it went missing, as long as this hub has been there; the newest of it."""
     leaks: list[Leak] = []
     """What a layer of selection let through and the next one stopped."""
     nodes: list[NodeRate] = []
@@ -114,6 +117,7 @@ def health(
     followers: int = 0,
     trouble: Iterable[str] = (),
     node_ceiling: float = NODE_CEILING,
+    lost: Iterable[Lost] = (),
 ) -> Health:
     """The whole picture; `trouble` is what this hub itself finds wrong: as long as there is any, nobody can say
     whether the others are well."""
@@ -131,8 +135,8 @@ def health(
         verdict = "down"
         says = says if trouble else [*says, "no process of weir reports; is anything running on this bus and instance?"]
     return Health(
-        verdict=verdict, says=says, target=target_of(control, targeted), losses=losses, leaks=leaked, nodes=nodes,
-        archive=archive, followers=followers, processes=processes, now_ns=now_ns,
+        verdict=verdict, says=says, target=target_of(control, targeted), losses=losses, lost=list(lost), leaks=leaked,
+        nodes=nodes,        archive=archive, followers=followers, processes=processes, now_ns=now_ns,
     )
 
 

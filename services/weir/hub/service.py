@@ -27,6 +27,7 @@ log = logging.getLogger("weir.hub")
 
 RENEWAL_S = 30.0
 """So often it is looked whether the certificate was replaced."""
+LOOK_S = 5.0
 SHUTDOWN_S = 2.0
 """Requests that are being answered have so long to end."""
 
@@ -108,7 +109,7 @@ class HubService(Service):
     async def _serve(self, hub: Hub) -> None:
         try:
             async with asyncio.TaskGroup() as tasks:
-                background = [tasks.create_task(hub.live.run())]
+                background = [tasks.create_task(hub.live.run()), tasks.create_task(self._looks(hub))]
                 if self._certificate is not None:
                     background.append(tasks.create_task(self._renewals(self._certificate)))
                 await self.context.stop.wait()
@@ -116,6 +117,12 @@ class HubService(Service):
                     task.cancel()
         except ExceptionGroup as group:
             raise group.exceptions[0] from group
+
+    async def _looks(self, hub: Hub) -> None:
+        """So that losses have their time although nobody asks."""
+        while True:
+            hub.look()
+            await self.context.clock.sleep(LOOK_S)
 
     async def _renewals(self, certificate: Certificate) -> None:
         while True:

@@ -132,6 +132,8 @@ async def test_losses_are_drawn_where_they_happened(rig: Rig, browser: Browser) 
                 break
             await page.keyboard.press("ArrowLeft")
         await expect(page.locator(".tip")).to_contain_text("lost 10 (capture.kernel)")
+    async with looking(browser, rig.signed) as later:  # who comes afterwards sees them, too
+        await later.locator(".timeline .lost").wait_for(state="attached")
 
 
 async def test_entries_of_long_ago_are_where_the_time_line_is(rig: Rig, browser: Browser) -> None:

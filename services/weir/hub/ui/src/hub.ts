@@ -18,7 +18,7 @@ export function useHealth() {
     const ask = async () => {
       try {
         const found = await askHealth();
-        losses.take(found.losses ?? [], Date.now());
+        losses.take(found.lost ?? []);
         setHealth(found);
         setRefused("");
       } catch (error) {

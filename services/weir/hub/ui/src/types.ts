@@ -76,6 +76,14 @@ export interface Loss {
   says: string;
 }
 
+/** When something was lost. */
+export interface LostMark {
+  from_ns: number;
+  to_ns: number;
+  what: string;
+  count: number;
+}
+
 export interface Process {
   process: string;
   stages: string[];
@@ -116,6 +124,7 @@ export interface Health {
     says?: string;
   };
   losses?: Loss[];
+  lost?: LostMark[];
   leaks?: { says: string; [more: string]: unknown }[];
   nodes?: NodeRate[];
   archive?: string;

@@ -1,6 +1,6 @@
-import type { Loss } from "../types";
+import type { LostMark } from "../types";
 
-/** Something was lost between two looks at the health; kept while the page is open, for no one else keeps it. */
+/** Something was lost within a stretch of time, in ms. */
 export interface Lost {
   from: number;
   to: number;
@@ -8,32 +8,24 @@ export interface Lost {
   count: number;
 }
 
-const KEPT = 500;
+const KEPT = 100;
 
+/** What the hub tells of losses in time, and what this page itself lost. */
 export class LossLog {
-  readonly marks: Lost[] = [];
-  private before = new Map<string, number>();
-  private looked = 0;
+  private told: Lost[] = [];
+  private own: Lost[] = [];
 
-  /** What the health says of losses at `now`, in ms. */
-  take(losses: Loss[], now: number): void {
-    const seen = new Map<string, number>();
-    for (const { process = "", what, count, per_s } of losses) {
-      const key = `${process} ${what}`;
-      seen.set(key, count);
-      // Counts begin anew with their process; of what was lost before the first look only the present is known.
-      const had = this.before.get(key) ?? (this.looked ? 0 : count);
-      const fresh = count >= had ? count - had : count;
-      if (fresh > 0) this.add({ from: this.looked, to: now, what, count: fresh });
-      else if (!this.looked && per_s) this.add({ from: now - 1000, to: now, what, count: per_s });
-    }
-    this.before = seen;
-    this.looked = now;
+  get marks(): Lost[] {
+    return [...this.told, ...this.own];
+  }
+
+  /** What the health says. */
+  take(lost: LostMark[]): void {
+    this.told = lost.map(({ from_ns, to_ns, what, count }) => ({ from: from_ns / 1e6, to: to_ns / 1e6, what, count }));
   }
 
   add(mark: Lost): void {
-    this.marks.push(mark);
-    if (this.marks.length > KEPT) this.marks.shift();
+    this.own = [...this.own, mark].slice(-KEPT);
   }
 }
 

@@ -80,20 +80,19 @@ describe("times", () => {
 describe("losses", () => {
   it("are where they happened", () => {
     const log = new LossLog();
-    log.take([{ process: "a", what: "x.y", count: 100, says: "" }], 1000);
-    expect(log.marks).toEqual([]);
-    log.take([{ process: "a", what: "x.y", count: 130, says: "" }, { process: "b", what: "x.y", count: 5, says: "" }], 2000);
-    expect(log.marks.map((one) => one.count)).toEqual([30, 5]);
-    log.take([{ process: "a", what: "x.y", count: 4, says: "" }], 3000);
+    const mark = (from: number, to: number, count: number) => ({ from_ns: from * 1e6, to_ns: to * 1e6, what: "x.y", count });
+    log.take([mark(1000, 2000, 30), mark(2000, 3000, 4)]);
     expect(lostWithin(log.marks, 2500, 9000)).toBe("lost 4 (x.y)");
-    expect(lostWithin(log.marks, 0, 9000)).toBe("lost 39 (x.y)");
+    expect(lostWithin(log.marks, 0, 9000)).toBe("lost 34 (x.y)");
     expect(lostWithin(log.marks, 5000, 9000)).toBe("");
+    log.take([mark(2000, 3000, 4)]);
+    expect(log.marks.map((one) => one.count)).toEqual([4]);
   });
-  it("that go on at the first look are told, and no more are kept than can be drawn", () => {
+  it("of this page are kept beside them, and no more than can be drawn", () => {
     const log = new LossLog();
-    log.take([{ what: "x", count: 7, per_s: 2, says: "" }], 5000);
-    expect(log.marks).toEqual([{ from: 4000, to: 5000, what: "x", count: 2 }]);
     for (let n = 0; n < 600; n += 1) log.add({ from: n, to: n, what: "y", count: 1 });
-    expect(log.marks.length).toBe(500);
+    expect(log.marks.length).toBe(100);
+    log.take([{ from_ns: 0, to_ns: 1e6, what: "x", count: 1 }]);
+    expect(log.marks.length).toBe(101);
   });
 });
