@@ -17,6 +17,7 @@ import archive
 import filtering
 import inputs
 import joined
+import language
 import live
 import msgspec
 import page
@@ -44,6 +45,7 @@ CASES: dict[str, Case] = {
     "selection": selecting.selection,
     "scale": scaling.scale,
     "watched": watched.watched,
+    "predicate": language.predicates,
     "archive": archive.archive,
     "readers": readers.readers,
     "page": page.page,
