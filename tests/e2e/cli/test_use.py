@@ -195,7 +195,7 @@ def test_status_tells_of_each_process(weir: Weir) -> None:
     with weir.start("up", "-f", str(RECORDING), "--listen", "127.0.0.1:0") as up:
         up.says("token=")
         url = re.findall(r"open (http://\S+)/\?token=", up.err())[0]
-        up.until(lambda: "store.archive" in weir("status", "--hub", url).out)
+        up.until(lambda: all(mode in weir("status", "--hub", url).out for mode in ("store.archive", "capture.source")))
         told = json.loads(weir("status", "--hub", url, "-o", "json").out)
         text = weir("status", "--hub", url).out
     [process] = told["processes"]
