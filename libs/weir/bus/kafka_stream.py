@@ -22,6 +22,7 @@ from aiokafka.errors import (
 
 from weir.bus.api import Batch, OnAssigned, OnRevoked, Overtaken, Received, Start, Topic
 from weir.bus.codec import decode
+from weir.bus.kafka_group import all_given
 from weir.bus.kafka_link import Away, Backoff, Link, abandon, dispose, within
 from weir.bus.kafka_marks import Marks
 from weir.errors import BusError
@@ -29,6 +30,8 @@ from weir.errors import BusError
 T = TypeVar("T")
 BATCH_RECORDS = 500
 _POLL_S = 1.0
+_NOTHING_S = 5.0
+"""Who was given nothing for so long looks whether others have everything."""
 ANEW = "Kafka has lost its data, or somebody deleted topics; processes that start make them and begin anew"
 _FORBIDDEN = (GroupAuthorizationFailedError, TopicAuthorizationFailedError)
 
@@ -82,6 +85,8 @@ class KafkaStream:
         self._quiet = False
         """The last fetch found nothing."""
         self._idle_s = 0.0
+        self._spare = False
+        """Others have been seen to have everything since the last assignment."""
         self._closed = False
         self._failure: BusError | None = None
         """Why nothing will come any more."""
@@ -252,6 +257,8 @@ class KafkaStream:
         self._lose()
         self._incoming = frozenset(tp.partition for tp in partitions)
         self._answered = None
+        self._idle_s = 0.0
+        self._spare = False
         for tp in partitions:
             consumer.pause(tp)  # nothing is fetched before it is known from where
         self._wake()
@@ -395,7 +402,9 @@ class KafkaStream:
         answered = all(consumer.highwater(self._tp(partition)) is not None for partition in self._positions)
         self._quiet = answered and bool(self._positions)
         self._idle_s += _POLL_S
-        if self._idle_s < self._link.settings.stall_s or not self._positions:
+        if not self._positions:
+            return await self._is_spare()
+        if self._idle_s < self._link.settings.stall_s:
             return True
         self._idle_s = 0.0
         tps = [self._tp(partition) for partition in self._positions]
@@ -409,6 +418,22 @@ class KafkaStream:
             await self._rebuild()
             return False
         return True
+
+    async def _is_spare(self) -> bool:
+        """False if nobody has what this member was not given, and it joins anew.
+
+        A broker gives to who comes under a name what it gave to that name before, without asking the group: nothing, if
+        that was when the topic was not there. A member without a name has the group share anew.
+        """
+        group = self._group_name()
+        if group is None or not self._member or self._spare or self._idle_s < _NOTHING_S:
+            return True
+        self._spare = await all_given(self._link, group, self._name, self._partitions)
+        if self._spare or self._positions or self._incoming is not None:
+            return True
+        self._member = ""
+        await self._rebuild()
+        return False
 
     async def _resume_in_range(self, consumer: Any, positions: dict[Any, int]) -> None:
         """Retention has removed what was to be read next."""

@@ -6,12 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
 from weir.bus.api import Record
+from weir.bus.kafka_link import abandon
 from weir.bus.topics import ENDPOINTS, ENTRIES
 from weir.errors import BusError
-from weir.testing.bus_rig import KafkaRig, Member, entries, until
+from weir.testing.bus_rig import SHARDS, KafkaRig, Member, entries, until
 from weir.testing.pytest_kafka import SecuredKafka
 
 pytestmark = pytest.mark.kafka
@@ -75,3 +77,29 @@ async def test_a_table_does_not_go_on_in_another_log(kafka: SecuredKafka, rig: K
     await fresh.publish(ENDPOINTS, [Record(b"other", None)])
     with pytest.raises(BusError, match=r"made anew|gone"):
         await asyncio.wait_for(waiting, 40)
+
+
+async def test_what_a_member_was_given_before_its_topic_was_there_is_not_all_that_its_successor_gets(
+    kafka: SecuredKafka, rig: KafkaRig
+) -> None:
+    """A process that joins a Kafka without data is given nothing, and dies; who comes under its name has its place."""
+    await (await rig.bus()).stop(5.0)  # topics are there
+    name = f"{rig.instance}.entries"
+    before = AIOKafkaConsumer(
+        bootstrap_servers=kafka.bootstrap, group_id=f"{rig.instance}.g.entries", group_instance_id="node-1",
+        enable_auto_commit=False,
+    )  # fmt: skip
+    before.subscribe([name])
+    await before.start()
+    await until(lambda: len(before.assignment()) == SHARDS, 30)
+    await delete(kafka, name)
+    while before.partitions_for_topic(name):
+        await before._client.force_metadata_update()
+    before._coordinator.request_rejoin()
+    await until(lambda: not before.assignment() and before._coordinator.generation > 1, 30)
+    await abandon(before)
+
+    bus = await rig.bus()
+    after = Member(bus, ENTRIES, member="node-1")
+    await bus.publish(ENTRIES, entries(["one", "two"]))
+    await after.until(lambda: sorted(after.names()) == ["one", "two"])
