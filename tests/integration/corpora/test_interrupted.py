@@ -17,7 +17,7 @@ from weir.engine.pure import PureHeaderEngine
 from weir.runtime.service import Context
 from weir.testing.segments import sliced
 
-SHARED = Path(__file__).parents[2].parent / "shared"
+SHARED = Path(__file__).parents[4] / "shared"
 CAPTURES = sorted((SHARED / "corpora").glob("**/*.pcap"))
 BENCH = SHARED / "bench" / "http.pcap.zst"
 pytestmark = [
