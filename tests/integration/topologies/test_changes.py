@@ -23,7 +23,7 @@ TOOLS = missing("nginx", "nft")
 
 pytestmark = [
     pytest.mark.root,
-    pytest.mark.timeout(600),
+    pytest.mark.timeout(300),
     pytest.mark.skipif(not may_make_namespaces(), reason="needs root and iproute2 for network namespaces"),
     pytest.mark.skipif(bool(TOOLS), reason=f"needs {TOOLS}"),
 ]

@@ -35,7 +35,7 @@ from weir.testing.lab.steps import in_namespaces, inside
 from weir.testing.netns import Namespace
 
 SHARDS = 3
-DEADLINE_S = 120.0
+DEADLINE_S = 60.0
 CAPTURE: dict[str, Any] = {"source": "af_packet", "filter": "ebpf"}
 ROOM = Limit(1 << 17, 1 << 30)
 """What waits for filter in memory, at most: so much that a machine busy with other things sheds nothing."""
