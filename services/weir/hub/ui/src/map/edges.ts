@@ -1,7 +1,7 @@
 /** The lines of the map: where they run, how thick and in which state they are, what is written on them. Pure. */
 import { duration } from "../format";
-import { BOX } from "./layout";
-import type { MapEdge, MapNode, Places } from "./types";
+import { BOX, type Points, along, curve } from "./geometry";
+import type { MapEdge, MapNode, Place, Places } from "./types";
 
 export const LABELS = ["none", "calls", "p50", "p95", "p99"] as const;
 export type Label = (typeof LABELS)[number];
@@ -20,12 +20,7 @@ export interface Line {
   state: State;
 }
 export type State = "fine" | "touched" | "failing";
-type Points = readonly [number, number, number, number, number, number, number, number];
 
-export interface Point {
-  x: number;
-  y: number;
-}
 
 export const edgeId = ({ src, dst }: MapEdge) => JSON.stringify([src, dst]);
 
@@ -46,7 +41,7 @@ export function lines(edges: readonly MapEdge[], places: Places, seconds: number
   return drawn.map((edge) => {
     const id = edgeId(edge);
     const { src, dst } = edge;
-    const points = src === dst ? loop(places, src) : curve(places, src, dst, ports.get(`${id} out`) ?? 0, ports.get(`${id} in`) ?? 0);
+    const points = src === dst ? loop(places, src) : curve(places.get(src)!, places.get(dst)!, ports.get(`${id} out`), ports.get(`${id} in`));
     return { edge, id, points, width: width(edge.count / over), state: state(edge) };
   });
 }
@@ -72,16 +67,6 @@ function portsOf(edges: readonly MapEdge[], places: Places): Map<string, number>
   return found;
 }
 
-function curve(places: Places, src: string, dst: string, out: number, into: number): Points {
-  const [from, to] = [places.get(src)!, places.get(dst)!];
-  const forth = to.x >= from.x;
-  const [x1, y1] = [from.x + (forth ? BOX.width : 0), from.y + BOX.height / 2 + out];
-  const [x2, y2] = [to.x + (to.x > from.x ? 0 : BOX.width), to.y + BOX.height / 2 + into];
-  // Within a column a line leaves to the right, the farther the longer it is, so that such lines do not share a way.
-  const bend = to.x === from.x ? 34 + Math.min(Math.abs(y2 - y1) * 0.14, 90) : Math.min(Math.max(Math.abs(x2 - x1) * 0.45, 30), 160);
-  return [x1, y1, x1 + (forth ? bend : -bend), y1, x2 + (to.x > from.x ? -bend : bend), y2, x2, y2];
-}
-
 function loop(places: Places, id: string): Points {
   const { x, y } = places.get(id)!;
   const [a, b] = [x + BOX.width * 0.6, x + BOX.width * 0.85];
@@ -91,14 +76,7 @@ function loop(places: Places, id: string): Points {
 /** The line as a path of SVG. */
 export const path = ({ points: [x1, y1, ax, ay, bx, by, x2, y2] }: Line) => `M${x1} ${y1}C${ax} ${ay} ${bx} ${by} ${x2} ${y2}`;
 
-/** Where one is after a share of the way. */
-export function along({ points: [x1, y1, ax, ay, bx, by, x2, y2] }: Line, share: number): Point {
-  const rest = 1 - share;
-  const [a, b, c, d] = [rest ** 3, 3 * rest ** 2 * share, 3 * rest * share ** 2, share ** 3];
-  return { x: Math.round(a * x1 + b * ax + c * bx + d * x2), y: Math.round(a * y1 + b * ay + c * by + d * y2) };
-}
-
-export interface Writing extends Point {
+export interface Writing extends Place {
   text: string;
 }
 
@@ -115,13 +93,13 @@ export function writings(lines: readonly Line[], label: Label, seconds: number, 
   const rank = { failing: 0, touched: 1, fine: 2 };
   const sorted = [...lines].sort((a, b) => rank[a.state] - rank[b.state] || b.edge.count - a.edge.count || (a.id < b.id ? -1 : 1));
   const made = new Map<string, Writing>();
-  const clear = (at: Point, text: string) =>
+  const clear = (at: Place, text: string) =>
     [...made.values()].every((other) => Math.abs(other.y - at.y) >= HIGH || Math.abs(other.x - at.x) >= ((other.text.length + text.length) * LETTER) / 2);
   for (const line of sorted) {
     const text = written(line.edge, label, seconds);
     if (!text || (made.size >= most && line.state !== "failing")) continue;
-    const free = TRIED.map((share) => along(line, share)).find((at) => clear(at, text));
-    if (free || line.state === "failing") made.set(line.id, { ...(free ?? along(line, 0.5)), text });
+    const free = TRIED.map((share) => along(line.points, share)).find((at) => clear(at, text));
+    if (free || line.state === "failing") made.set(line.id, { ...(free ?? along(line.points, 0.5)), text });
   }
   return made;
 }

@@ -1,7 +1,8 @@
 /** The map as a file: SVG for documents, Mermaid for texts. Pure. */
 import { inert } from "../format";
 import { type Label, type Line, failing, named, path, rate, shortened, state, writings, written } from "./edges";
-import { BOX, extent } from "./layout";
+import { BOX } from "./geometry";
+import { extent } from "./layout";
 import type { MapNode, Places, ServiceMap } from "./types";
 
 const MARGIN = 24;

@@ -1,10 +1,6 @@
 /** Boxes give way to lines that would run beneath them. Pure. */
+import { BOX, along, curve } from "./geometry";
 import type { Call, Place, Places } from "./types";
-
-interface Size {
-  width: number;
-  height: number;
-}
 
 /** More boxes leave no room for it, and it takes too long. */
 const MOST = 40;
@@ -17,13 +13,13 @@ const SAMPLES = Array.from({ length: 13 }, (_, at) => (at + 1) / 14);
 const AIR = 6;
 
 /** Moves boxes up and down in their columns, no nearer than `row` to others there. */
-export function giveWay(places: Map<string, Place>, calls: readonly Call[], size: Size, row: number): void {
+export function giveWay(places: Map<string, Place>, calls: readonly Call[], row: number): void {
   if (places.size > MOST) return;
   const lines = drawn(places, calls);
   const cost = (id: string) =>
     lines.reduce((sum, line) => {
       const own = line.includes(id);
-      const under = own ? covers(line, [...places.keys()], places, size) : covers(line, [id], places, size);
+      const under = own ? covers(line, [...places.keys()], places) : covers(line, [id], places);
       return sum + under * DEAR + (own ? Math.abs(places.get(line[0])!.y - places.get(line[1])!.y) : 0);
     }, 0);
   for (let round = 0; round < ROUNDS; round += 1) {
@@ -42,26 +38,18 @@ export function giveWay(places: Map<string, Place>, calls: readonly Call[], size
 }
 
 /** How many boxes lines run beneath. */
-export const beneath = (places: Places, calls: readonly Call[], size: Size) =>
-  drawn(places, calls).reduce((sum, line) => sum + covers(line, [...places.keys()], places, size), 0);
+export const covered = (places: Places, calls: readonly Call[]) =>
+  drawn(places, calls).reduce((sum, line) => sum + covers(line, [...places.keys()], places), 0);
 
 const drawn = (places: Places, calls: readonly Call[]) => calls.filter(([src, dst]) => src !== dst && places.has(src) && places.has(dst));
 
 /** How many of these boxes lie over a line that is not theirs. */
-function covers([src, dst]: Call, boxes: readonly string[], places: Places, { width, height }: Size): number {
-  const [from, to] = [places.get(src)!, places.get(dst)!];
-  const forth = to.x >= from.x;
-  const [x1, x2] = forth ? [from.x + width, to.x] : [from.x, to.x + width];
-  const bend = (forth ? 1 : -1) * Math.min(Math.max(Math.abs(x2 - x1) * 0.45, 30), 160);
-  const points = SAMPLES.map((share) => {
-    const rest = 1 - share;
-    const late = share * share * (3 - 2 * share);
-    const x = rest ** 3 * x1 + 3 * rest ** 2 * share * (x1 + bend) + 3 * rest * share ** 2 * (x2 - bend) + share ** 3 * x2;
-    return { x, y: from.y + (to.y - from.y) * late + height / 2 };
-  });
+function covers([src, dst]: Call, boxes: readonly string[], places: Places): number {
+  const line = curve(places.get(src)!, places.get(dst)!);
+  const points = SAMPLES.map((share) => along(line, share));
   return boxes.filter((id) => {
     if (id === src || id === dst) return false;
     const box = places.get(id)!;
-    return points.some(({ x, y }) => x > box.x - AIR && x < box.x + width + AIR && y > box.y - AIR && y < box.y + height + AIR);
+    return points.some(({ x, y }) => x > box.x - AIR && x < box.x + BOX.width + AIR && y > box.y - AIR && y < box.y + BOX.height + AIR);
   }).length;
 }

@@ -2,7 +2,8 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { duration, inert, size } from "../format";
 import { type Label, type Line, failing, named, path, rate, shortened, state, writings } from "./edges";
 import { beneath } from "./export";
-import { BOX, extent, towards } from "./layout";
+import { BOX } from "./geometry";
+import { extent, towards } from "./layout";
 import type { MapEdge, MapNode, Places } from "./types";
 import { usePan } from "./usepan";
 

@@ -3,10 +3,10 @@
  * the map is calm while it is live; the same calls give the same map. Pure.
  */
 
+import { BOX } from "./geometry";
 import { giveWay } from "./giveway";
 import type { Call, Place, Places } from "./types";
 
-export const BOX = { width: 184, height: 40 };
 const ROW = BOX.height + 14;
 const TALLEST_ROW = BOX.height + 70;
 /** Between callers and called, and between the columns of those that are called from the same distance. */
@@ -54,7 +54,7 @@ function afresh(nodes: readonly string[], calls: readonly Call[]): Places {
     x += BOX.width + gap;
   }
   settle(places, to, from, row);
-  giveWay(places, calls, BOX, ROW);
+  giveWay(places, calls, ROW);
   return places;
 }
 

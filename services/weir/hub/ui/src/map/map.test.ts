@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { failing, lines, path, rate, shortened, state, width, writings, written } from "./edges";
 import { asMermaid, asSvg } from "./export";
-import { beneath } from "./giveway";
-import { arranged, BOX, extent, towards } from "./layout";
+import { BOX } from "./geometry";
+import { covered } from "./giveway";
+import { arranged, extent, towards } from "./layout";
 import { fitted, inSight, revealing, zoomed } from "./pan";
 import type { Call, MapNode, Places } from "./types";
 
@@ -41,7 +42,7 @@ test("no line runs beneath a box where there is room", () => {
   ];
   for (const calls of [demo, shop, [["a", "b"], ["b", "c"], ["a", "c"]] satisfies Call[]]) {
     const places = arranged([...new Set(calls.flat())], calls);
-    expect([beneath(places, calls, BOX), overlaps(places)]).toEqual([0, []]);
+    expect([covered(places, calls), overlaps(places)]).toEqual([0, []]);
   }
 });
 

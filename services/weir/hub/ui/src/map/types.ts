@@ -40,7 +40,7 @@ export interface ServiceMap {
   left_out?: { nodes?: number; edges?: number };
 }
 
-/** Where a box is. */
+/** Where a box is, or a piece of text. */
 export interface Place {
   x: number;
   y: number;
