@@ -45,7 +45,6 @@ INSTALL = "pip install 'weir[embedded]' (about 180 MB to download, 550 MB on dis
 _DATA = re.compile(rb"\s*(INSERT\s+INTO\s+[^\n]{1,8192}?)\bFORMAT\s+(MsgPack|Native)\s*?\n", re.IGNORECASE)
 _CODE = re.compile(r"Code:\s*(\d+)")
 
-
 T = TypeVar("T")
 
 
@@ -68,9 +67,10 @@ class Engine:
         options = {"max_server_memory_usage": memory_bytes, "mark_cache_size": MARK_CACHE_BYTES}
         try:
             make = [chdb.connect(f"{folder}?{urlencode(options)}") for _ in range(WRITERS + READERS)]
+            known = make[0].query(KNOWS_THREADS, "TabSeparated").bytes().strip() == b"1"
             for connection in make[WRITERS:]:
                 connection.query(f"SET max_execution_time = {LONGEST_S}")
-                if connection.query(KNOWS_THREADS, "TabSeparated").bytes().strip() == b"1":
+                if known:
                     connection.query(ALL_THREADS)
         except Exception as error:
             raise ArchiveError(

@@ -136,7 +136,7 @@ def health(
         says = says if trouble else [*says, "no process of weir reports; is anything running on this bus and instance?"]
     return Health(
         verdict=verdict, says=says, target=target_of(control, targeted), losses=losses, lost=list(lost), leaks=leaked,
-        nodes=nodes,        archive=archive, followers=followers, processes=processes, now_ns=now_ns,
+        nodes=nodes, archive=archive, followers=followers, processes=processes, now_ns=now_ns,
     )
 
 
