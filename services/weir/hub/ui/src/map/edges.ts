@@ -21,7 +21,6 @@ export interface Line {
 }
 export type State = "fine" | "touched" | "failing";
 
-
 export const edgeId = ({ src, dst }: MapEdge) => JSON.stringify([src, dst]);
 
 export function state({ count = 0, errors = 0 }: { count?: number; errors?: number }): State {
